@@ -1,0 +1,295 @@
+#include "traces/tracker.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Live blocks by name: open addressing, linear probing, backward-shift deletion. Four consecutive names share one
+ * 64-byte line (most blocks die young, so births and deaths meet in lines that are still in the cache); lines are
+ * scattered by a multiplicative hash, so that long runs of survivors do not pile up.
+ */
+struct live_entry {
+    uint64_t name; /* 0 = empty: block numbers start from 1 */
+    uint32_t slot;
+    uint32_t unused;
+};
+
+struct live_map {
+    struct live_entry *entries;
+    uint64_t mask;
+    uint64_t count;
+    unsigned shift; /* 64 − log2(lines) */
+};
+
+struct slot_state {
+    uint64_t size_bytes : 48;
+    uint64_t domain : 8;
+    uint64_t live : 8;
+};
+
+struct tracker {
+    struct live_map map;
+    uint64_t *thread_births; /* blocks made, per thread */
+    uint32_t thread_capacity;
+    struct slot_state *slots;
+    uint32_t *vacant; /* a stack of slots below slot_top that hold nothing */
+    uint32_t vacant_count;
+    uint32_t slot_capacity;
+    uint32_t slot_top;            /* slots 1 … slot_top have been used */
+    struct trace_summary summary; /* its live_end_* are what is live now */
+};
+
+enum { LINE_LOG2 = 2, MAP_LOG2_MIN = 12 };
+
+static uint64_t map_home(const struct live_map *map, uint64_t name) {
+    uint64_t line = (name >> LINE_LOG2) * 0x9e3779b97f4a7c15u >> map->shift;
+    return line << LINE_LOG2 | (name & ((1u << LINE_LOG2) - 1));
+}
+
+static enum err map_init(struct live_map *map, unsigned log2) {
+    map->entries = calloc((size_t)1 << log2, sizeof *map->entries);
+    if (!map->entries)
+        return ERR_NOMEM;
+    map->mask = ((uint64_t)1 << log2) - 1;
+    map->count = 0;
+    map->shift = 64 - (log2 - LINE_LOG2);
+    return ERR_OK;
+}
+
+static void map_insert(struct live_map *map, uint64_t name, uint32_t slot) {
+    uint64_t i = map_home(map, name);
+    while (map->entries[i].name)
+        i = (i + 1) & map->mask;
+    map->entries[i].name = name;
+    map->entries[i].slot = slot;
+    map->count++;
+}
+
+/* Index of `name`, or -1. */
+static int64_t map_find(const struct live_map *map, uint64_t name) {
+    for (uint64_t i = map_home(map, name);; i = (i + 1) & map->mask) {
+        if (map->entries[i].name == name)
+            return (int64_t)i;
+        if (!map->entries[i].name)
+            return -1;
+    }
+}
+
+/* Empties entry `hole`, moving back what probed past it. */
+static void map_remove(struct live_map *map, uint64_t hole) {
+    map->count--;
+    for (uint64_t i = (hole + 1) & map->mask; map->entries[i].name; i = (i + 1) & map->mask) {
+        uint64_t home = map_home(map, map->entries[i].name);
+        if (((i - home) & map->mask) >= ((i - hole) & map->mask)) {
+            map->entries[hole] = map->entries[i];
+            hole = i;
+        }
+    }
+    map->entries[hole].name = 0;
+}
+
+static enum err map_reserve(struct live_map *map) {
+    if (map->count * 2 <= map->mask)
+        return ERR_OK;
+    struct live_map larger;
+    enum err err = map_init(&larger, 64 - map->shift + LINE_LOG2 + 1);
+    if (err)
+        return err;
+    for (uint64_t i = 0; i <= map->mask; i++)
+        if (map->entries[i].name)
+            map_insert(&larger, map->entries[i].name, map->entries[i].slot);
+    free(map->entries);
+    *map = larger;
+    return ERR_OK;
+}
+
+enum err tracker_create(struct tracker **out) {
+    struct tracker *tracker = calloc(1, sizeof *tracker);
+    if (!tracker)
+        return ERR_NOMEM;
+    if (map_init(&tracker->map, MAP_LOG2_MIN)) {
+        free(tracker);
+        return ERR_NOMEM;
+    }
+    *out = tracker;
+    return ERR_OK;
+}
+
+void tracker_destroy(struct tracker *tracker) {
+    if (!tracker)
+        return;
+    free(tracker->map.entries);
+    free(tracker->thread_births);
+    free(tracker->slots);
+    free(tracker->vacant);
+    free(tracker);
+}
+
+static enum err threads_reserve(struct tracker *tracker, uint32_t thread) {
+    if (thread < tracker->thread_capacity)
+        return ERR_OK;
+    uint32_t capacity = tracker->thread_capacity ? tracker->thread_capacity * 2 : 16;
+    uint64_t *births = realloc(tracker->thread_births, capacity * sizeof *births);
+    if (!births)
+        return ERR_NOMEM;
+    memset(births + tracker->thread_capacity, 0, (capacity - tracker->thread_capacity) * sizeof *births);
+    tracker->thread_births = births;
+    tracker->thread_capacity = capacity;
+    return ERR_OK;
+}
+
+static enum err slots_reserve(struct tracker *tracker) {
+    if (tracker->vacant_count || tracker->slot_top + 1 < tracker->slot_capacity)
+        return ERR_OK;
+    if (tracker->slot_top >= TRACKER_SLOT_MAX)
+        return ERR_LIMIT;
+    uint32_t capacity = tracker->slot_capacity ? tracker->slot_capacity * 2 : 1024;
+    struct slot_state *slots = realloc(tracker->slots, capacity * sizeof *slots);
+    if (!slots)
+        return ERR_NOMEM;
+    tracker->slots = slots;
+    uint32_t *vacant = realloc(tracker->vacant, capacity * sizeof *vacant);
+    if (!vacant)
+        return ERR_NOMEM;
+    tracker->vacant = vacant;
+    tracker->slot_capacity = capacity;
+    return ERR_OK;
+}
+
+/* Everything that can fail, before anything changes. */
+static enum err event_admit(struct tracker *tracker, const struct event *event) {
+    if (event->kind >= EVENT_KIND_COUNT || event->domain >= DOMAIN_COUNT || event->align_log2 > EVENT_ALIGN_LOG2_MAX)
+        return ERR_INVALID;
+    if (event->thread > tracker->summary.thread_count)
+        return ERR_INVALID;
+    if (event->thread >> EVENT_THREAD_BITS)
+        return ERR_LIMIT;
+    enum err err = threads_reserve(tracker, event->thread);
+    if (err || !event_makes_block(event->kind))
+        return err;
+    if (event->size_bytes > EVENT_SIZE_MAX || (tracker->thread_births[event->thread] + 1) >> EVENT_BLOCK_SEQ_BITS)
+        return ERR_LIMIT;
+    err = slots_reserve(tracker);
+    return err ? err : map_reserve(&tracker->map);
+}
+
+static uint32_t slot_take(struct tracker *tracker) {
+    return tracker->vacant_count ? tracker->vacant[--tracker->vacant_count] : ++tracker->slot_top;
+}
+
+static void block_birth(struct tracker *tracker, const struct event *event, uint32_t slot, uint8_t domain) {
+    uint64_t seq = ++tracker->thread_births[event->thread];
+    map_insert(&tracker->map, event_block_name(event->thread, seq), slot);
+    tracker->slots[slot] = (struct slot_state){.size_bytes = event->size_bytes, .domain = domain, .live = 1};
+
+    struct trace_summary *summary = &tracker->summary;
+    summary->requested_bytes += event->size_bytes;
+    if (event->size_bytes > summary->largest_request_bytes)
+        summary->largest_request_bytes = event->size_bytes;
+    summary->live_end_bytes += event->size_bytes;
+    if (summary->live_end_bytes > summary->live_peak_bytes)
+        summary->live_peak_bytes = summary->live_end_bytes;
+    if (++summary->live_end_blocks > summary->live_peak_blocks)
+        summary->live_peak_blocks = summary->live_end_blocks;
+}
+
+static void block_death(struct tracker *tracker, uint64_t entry) {
+    uint32_t slot = tracker->map.entries[entry].slot;
+    map_remove(&tracker->map, entry);
+    tracker->summary.live_end_bytes -= tracker->slots[slot].size_bytes;
+    tracker->summary.live_end_blocks--;
+    tracker->slots[slot].live = 0;
+}
+
+static void event_count(struct tracker *tracker, const struct event *event, uint8_t domain) {
+    struct trace_summary *summary = &tracker->summary;
+    summary->event_count++;
+    summary->kind_counts[event->kind]++;
+    if (event->thread == summary->thread_count)
+        summary->thread_count++;
+    if (!event_is_operation(event->kind))
+        return;
+    summary->operation_count++;
+    summary->domain_counts[domain]++;
+    if (event->kind < EVENT_REALLOC)
+        return;
+    if (event->block)
+        summary->cross_thread_count += event_block_thread(event->block) != event->thread;
+    else if (event->kind == EVENT_FREE)
+        summary->free_null_count++;
+    else
+        summary->realloc_null_count++;
+}
+
+enum err tracker_apply(struct tracker *tracker, const struct event *event, struct placement *out) {
+    enum err err = event_admit(tracker, event);
+    if (err)
+        return err;
+    struct placement placement = {.domain = event->domain};
+    bool gives_back = (event->kind == EVENT_FREE || event->kind == EVENT_REALLOC) && event->block;
+    if (gives_back) {
+        int64_t entry = map_find(&tracker->map, event->block);
+        if (entry < 0)
+            return ERR_INVALID;
+        placement.slot = tracker->map.entries[entry].slot;
+        placement.domain = tracker->slots[placement.slot].domain;
+        placement.old_bytes = tracker->slots[placement.slot].size_bytes;
+        block_death(tracker, (uint64_t)entry);
+        if (event->kind == EVENT_FREE)
+            tracker->vacant[tracker->vacant_count++] = placement.slot;
+    }
+    if (event_makes_block(event->kind)) {
+        if (!gives_back)
+            placement.slot = slot_take(tracker);
+        block_birth(tracker, event, placement.slot, placement.domain);
+    }
+    event_count(tracker, event, placement.domain);
+    *out = placement;
+    return ERR_OK;
+}
+
+static enum err explain_block(const struct tracker *tracker, const struct event_block *block, size_t index,
+                              struct diag *diag) {
+    const struct event *event = &block->events[index];
+    uint32_t owner = event_block_thread(event->block);
+    uint64_t seq = event_block_seq(event->block);
+    bool born = owner < tracker->summary.thread_count && seq && seq <= tracker->thread_births[owner];
+    return diag_at_byte(diag, ERR_INVALID, block->path, block->byte,
+                        "event %" PRIu64 ": %s of block %" PRIu64 " of thread %" PRIu32 ", which %s",
+                        block->first_index + index, event_kind_names[event->kind], seq, owner,
+                        born ? "was freed before (double free)" : "was never allocated");
+}
+
+enum err tracker_explain(const struct tracker *tracker, enum err err, const struct event_block *block, size_t index,
+                         struct diag *diag) {
+    const struct event *event = &block->events[index];
+    uint64_t number = block->first_index + index;
+    if (err == ERR_NOMEM)
+        return diag_set(diag, err, NULL, "out of memory while following %" PRIu64 " live blocks",
+                        tracker->summary.live_end_blocks);
+    if (err == ERR_LIMIT && event->size_bytes > EVENT_SIZE_MAX)
+        return diag_at_byte(diag, err, block->path, block->byte,
+                            "event %" PRIu64 ": a request of %" PRIu64 " bytes is larger than 2^%d", number,
+                            event->size_bytes, EVENT_SIZE_BITS);
+    if (err == ERR_LIMIT)
+        return diag_at_byte(diag, err, block->path, block->byte,
+                            "event %" PRIu64 ": too many live blocks, threads or blocks per thread", number);
+    if (event->kind >= EVENT_KIND_COUNT || event->domain >= DOMAIN_COUNT || event->align_log2 > EVENT_ALIGN_LOG2_MAX)
+        return diag_at_byte(diag, err, block->path, block->byte,
+                            "event %" PRIu64 ": kind %u, domain %u or alignment 2^%u is out of range", number,
+                            event->kind, event->domain, event->align_log2);
+    if (event->thread > tracker->summary.thread_count)
+        return diag_at_byte(diag, err, block->path, block->byte,
+                            "event %" PRIu64 ": thread %" PRIu32 " appears before thread %" PRIu32, number,
+                            event->thread, tracker->summary.thread_count);
+    return explain_block(tracker, block, index, diag);
+}
+
+const struct trace_summary *tracker_summary(const struct tracker *tracker) {
+    return &tracker->summary;
+}
+
+uint32_t tracker_slot_peak(const struct tracker *tracker) {
+    return tracker->slot_top;
+}
