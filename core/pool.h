@@ -1,0 +1,99 @@
+/**
+ * pool.h: the CPython small-block allocator (pymalloc) as an instance: arenas, pools, blocks.
+ *
+ * Requests of 1 … threshold bytes are served from pools; everything else goes to the raw layer (raw.h), as in CPython.
+ * An instance is not thread safe: CPython serialises it with the GIL.
+ */
+#ifndef MMREPLAY_CORE_POOL_H
+#define MMREPLAY_CORE_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/base/diag.h"
+#include "core/base/err.h"
+
+/** The settings of a pool: a CPython version's (pool_profile_find) or a what-if's. */
+struct pool_config {
+    const char *name;         /**< profile name: "3.11" */
+    size_t align_bytes;       /**< of every block; also the size-class step */
+    size_t threshold_bytes;   /**< largest small request */
+    size_t pool_bytes;        /**< power of two */
+    size_t arena_bytes;       /**< multiple of pool_bytes */
+};
+
+/** The profile of that name ("3.11"), or NULL. Static. */
+const struct pool_config *pool_profile_find(const char *name);
+
+struct pool;
+
+/** Where the arenas come from; the default maps and unmaps anonymous pages, aligned to the pool size. */
+struct pool_arena_source {
+    void *ctx;
+    void *(*alloc)(void *ctx, size_t bytes);
+    void (*free)(void *ctx, void *arena, size_t bytes);
+};
+
+/**
+ * @param config borrowed only during the call. @param source NULL = the default.
+ * @return ERR_USAGE (settings that break a rule, told in diag), ERR_NOMEM.
+ */
+enum err pool_create(const struct pool_config *config, const struct pool_arena_source *source, struct pool **out,
+                     struct diag *diag);
+
+/** Gives every arena back; large blocks still live in the raw layer are the caller's. NULL is fine. */
+void pool_destroy(struct pool *pool);
+
+void *pool_malloc(struct pool *pool, size_t bytes);
+void *pool_calloc(struct pool *pool, size_t count, size_t bytes);
+void *pool_realloc(struct pool *pool, void *block, size_t bytes);
+void pool_free(struct pool *pool, void *block);
+
+/** Alignments up to the pool's own are ordinary requests; larger ones go to the raw layer. `align_bytes` is a power of two. */
+void *pool_aligned_alloc(struct pool *pool, size_t align_bytes, size_t bytes);
+
+/** The size of the block that holds `block`: the size class's, or the raw layer's malloc_usable_size. NULL: 0. */
+size_t pool_usable_size(const struct pool *pool, const void *block);
+
+/** True when `block` lies in one of this instance's arenas. */
+bool pool_owns(const struct pool *pool, const void *block);
+
+/**
+ * The exact split of arena bytes. The parts add up to arena_count × arena_bytes, always:
+ * allocated_blocks + free_blocks + empty_pools + pool_headers + quantization + arena_alignment.
+ */
+struct pool_split {
+    uint64_t arena_bytes_total; /**< arenas now × arena size */
+    uint64_t allocated_blocks_bytes; /**< size-class bytes of blocks in use: live + rounding */
+    uint64_t free_blocks_bytes;      /**< free and untouched blocks in pools in use */
+    uint64_t empty_pools_bytes;      /**< pools without a block, and never-carved ones */
+    uint64_t pool_headers_bytes;
+    uint64_t quantization_bytes;     /**< what no whole block fits into, at the end of pools in use */
+    uint64_t arena_alignment_bytes;  /**< lost at the ends of unaligned arenas */
+    uint64_t requested_bytes;        /**< requested bytes of blocks in use are not known to the pool: 0 here, filled by callers */
+};
+
+struct pool_counts {
+    uint64_t arenas_mapped_count;   /**< obtained in all */
+    uint64_t arenas_returned_count; /**< given back */
+    uint64_t arenas_peak_count;     /**< most at once */
+    uint64_t arenas_count;          /**< now */
+    uint64_t blocks_count;          /**< blocks in use */
+    uint64_t raw_blocks_count;      /**< live blocks that the raw layer serves */
+};
+
+/** Cost: a walk over all pools of all arenas. */
+void pool_split_get(const struct pool *pool, struct pool_split *out);
+
+/** Cost: O(arenas). */
+void pool_counts_get(const struct pool *pool, struct pool_counts *out);
+
+/** The text of CPython's _PyObject_DebugMallocStats for this profile, byte for byte. */
+void pool_stats_print(const struct pool *pool, FILE *out);
+
+/** Re-derives every structural invariant. @return ERR_OK, or ERR_INVALID with the broken one in diag. Cost: all blocks. */
+enum err pool_check(const struct pool *pool, struct diag *diag);
+
+#endif
