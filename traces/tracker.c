@@ -286,6 +286,21 @@ enum err tracker_explain(const struct tracker *tracker, enum err err, const stru
     return explain_block(tracker, block, index, diag);
 }
 
+enum err tracker_run(struct tracker *tracker, const struct event_source *source, struct diag *diag) {
+    for (;;) {
+        struct event_block block;
+        enum err err = source->next(source->ctx, &block, diag);
+        if (err || !block.count)
+            return err;
+        for (size_t i = 0; i < block.count; i++) {
+            struct placement placement;
+            err = tracker_apply(tracker, &block.events[i], &placement);
+            if (err)
+                return tracker_explain(tracker, err, &block, i, diag);
+        }
+    }
+}
+
 const struct trace_summary *tracker_summary(const struct tracker *tracker) {
     return &tracker->summary;
 }

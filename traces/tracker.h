@@ -46,6 +46,9 @@ enum err tracker_apply(struct tracker *tracker, const struct event *event, struc
 enum err tracker_explain(const struct tracker *tracker, enum err err, const struct event_block *block, size_t index,
                          struct diag *diag);
 
+/** Applies everything `source` yields. @return as tracker_apply and the source; diag tells. */
+enum err tracker_run(struct tracker *tracker, const struct event_source *source, struct diag *diag);
+
 /** The counts so far; borrowed, and moving on with the tracker. Its live_end_* are what is live now. */
 const struct trace_summary *tracker_summary(const struct tracker *tracker);
 

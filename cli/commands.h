@@ -1,0 +1,9 @@
+/**
+ * commands.h: the rows of the command table, each in its own cmd_NAME.c.
+ */
+#ifndef MMREPLAY_CLI_COMMANDS_H
+#define MMREPLAY_CLI_COMMANDS_H
+
+#include "cli/command.h"
+
+#endif
