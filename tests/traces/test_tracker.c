@@ -1,0 +1,181 @@
+#include "tests/support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "traces/tracker.h"
+
+static struct tracker *tracker_of(const struct event *events, size_t count) {
+    struct tracker *tracker = NULL;
+    assert_int_equal(tracker_create(&tracker), ERR_OK);
+    for (size_t i = 0; i < count; i++) {
+        struct placement placement;
+        assert_int_equal(tracker_apply(tracker, &events[i], &placement), ERR_OK);
+    }
+    return tracker;
+}
+
+static enum err refusal_of(const struct event *events, size_t count, char *text, size_t text_bytes) {
+    struct tracker *tracker = NULL;
+    struct array_source array = {.events = events, .count = count};
+    struct event_source source = array_source_events(&array);
+    struct diag diag = {0};
+    assert_int_equal(tracker_create(&tracker), ERR_OK);
+    enum err err = tracker_run(tracker, &source, &diag);
+    diag_format(&diag, text, text_bytes);
+    tracker_destroy(tracker);
+    return err;
+}
+
+static void free_of_an_unknown_block_is_refused(void **state) {
+    (void)state;
+    char text[512];
+    const struct event events[] = {
+        {.kind = EVENT_MALLOC, .size_bytes = 8},
+        {.kind = EVENT_FREE, .block = event_block_name(0, 2)},
+    };
+    assert_int_equal(refusal_of(events, 2, text, sizeof text), ERR_INVALID);
+    assert_string_equal(text, "array: byte 0: event 1: free of block 2 of thread 0, which was never allocated");
+}
+
+static void double_free_is_refused(void **state) {
+    (void)state;
+    char text[512];
+    const struct event events[] = {
+        {.kind = EVENT_MALLOC, .size_bytes = 8},
+        {.kind = EVENT_FREE, .block = event_block_name(0, 1)},
+        {.kind = EVENT_FREE, .block = event_block_name(0, 1)},
+    };
+    assert_int_equal(refusal_of(events, 3, text, sizeof text), ERR_INVALID);
+    assert_non_null(strstr(text, "event 2: free of block 1 of thread 0, which was freed before (double free)"));
+}
+
+static void realloc_ends_the_old_block(void **state) {
+    (void)state;
+    char text[512];
+    const struct event events[] = {
+        {.kind = EVENT_MALLOC, .size_bytes = 8},
+        {.kind = EVENT_REALLOC, .block = event_block_name(0, 1), .size_bytes = 16},
+        {.kind = EVENT_FREE, .block = event_block_name(0, 1)},
+    };
+    assert_int_equal(refusal_of(events, 3, text, sizeof text), ERR_INVALID);
+    assert_non_null(strstr(text, "double free"));
+}
+
+static void a_request_beyond_2_to_the_47_is_refused(void **state) {
+    (void)state;
+    char text[512];
+    const struct event largest = {.kind = EVENT_MALLOC, .size_bytes = EVENT_SIZE_MAX};
+    const struct event larger = {.kind = EVENT_CALLOC, .size_bytes = EVENT_SIZE_MAX + 1};
+    assert_int_equal(refusal_of(&largest, 1, text, sizeof text), ERR_OK);
+    assert_int_equal(refusal_of(&larger, 1, text, sizeof text), ERR_LIMIT);
+    assert_non_null(strstr(text, "larger than 2^47"));
+}
+
+static void threads_appear_in_order(void **state) {
+    (void)state;
+    char text[512];
+    const struct event events[] = {{.kind = EVENT_THREAD_START, .thread = 0}, {.kind = EVENT_MALLOC, .thread = 2}};
+    assert_int_equal(refusal_of(events, 2, text, sizeof text), ERR_INVALID);
+    assert_non_null(strstr(text, "thread 2 appears before thread 1"));
+}
+
+static void a_refused_event_changes_nothing(void **state) {
+    (void)state;
+    const struct event birth = {.kind = EVENT_MALLOC, .size_bytes = 100};
+    const struct event bad[] = {
+        {.kind = EVENT_FREE, .block = event_block_name(0, 9)},
+        {.kind = EVENT_REALLOC, .block = event_block_name(1, 1), .size_bytes = 7},
+        {.kind = EVENT_MALLOC, .size_bytes = EVENT_SIZE_MAX + 1},
+        {.kind = EVENT_MALLOC, .thread = 7},
+        {.kind = EVENT_KIND_COUNT},
+        {.kind = EVENT_MALLOC, .domain = DOMAIN_COUNT},
+    };
+    struct tracker *tracker = tracker_of(&birth, 1);
+    const struct trace_summary before = *tracker_summary(tracker);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct placement placement;
+        assert_int_not_equal(tracker_apply(tracker, &bad[i], &placement), ERR_OK);
+        assert_memory_equal(&before, tracker_summary(tracker), sizeof before);
+    }
+    tracker_destroy(tracker);
+}
+
+static void the_summary_counts_what_happened(void **state) {
+    (void)state;
+    const struct event events[] = {
+        {.kind = EVENT_MALLOC, .size_bytes = 100, .domain = DOMAIN_OBJ},
+        {.kind = EVENT_CALLOC, .size_bytes = 50, .domain = DOMAIN_RAW},
+        {.kind = EVENT_FREE, .block = 0},
+        {.kind = EVENT_REALLOC, .size_bytes = 10, .domain = DOMAIN_MEM},
+        {.kind = EVENT_THREAD_START, .thread = 1},
+        {.kind = EVENT_FREE, .thread = 1, .block = event_block_name(0, 1)},
+        {.kind = EVENT_REALLOC, .block = event_block_name(0, 2), .size_bytes = 60},
+    };
+    struct tracker *tracker = tracker_of(events, 7);
+    const struct trace_summary *summary = tracker_summary(tracker);
+    assert_int_equal(summary->event_count, 7);
+    assert_int_equal(summary->operation_count, 6);
+    assert_int_equal(summary->thread_count, 2);
+    assert_int_equal(summary->kind_counts[EVENT_REALLOC], 2);
+    assert_int_equal(summary->free_null_count, 1);
+    assert_int_equal(summary->realloc_null_count, 1);
+    assert_int_equal(summary->cross_thread_count, 1);
+    assert_int_equal(summary->domain_counts[DOMAIN_OBJ], 2);
+    assert_int_equal(summary->domain_counts[DOMAIN_RAW], 2);
+    assert_int_equal(summary->requested_bytes, 220);
+    assert_int_equal(summary->live_peak_bytes, 160);
+    assert_int_equal(summary->live_peak_blocks, 3);
+    assert_int_equal(summary->live_end_bytes, 70);
+    assert_int_equal(summary->live_end_blocks, 2);
+    assert_int_equal(summary->largest_request_bytes, 100);
+    tracker_destroy(tracker);
+}
+
+/* A naive model: every block ever made with its slot; no two live blocks may share one. */
+static void slots_are_dense_and_never_shared(void **state) {
+    (void)state;
+    enum { COUNT = 60000, THREADS = 9 };
+    struct event *events = random_trace_make(support_seed(1), COUNT, THREADS);
+    struct tracker *tracker = NULL;
+    uint64_t *owner = calloc(COUNT + 2, sizeof *owner); /* block name per slot, 0 = vacant */
+    uint64_t births[THREADS] = {0};
+    uint64_t live = 0, peak = 0;
+    assert_int_equal(tracker_create(&tracker), ERR_OK);
+    for (size_t i = 0; i < COUNT; i++) {
+        struct placement placement;
+        assert_int_equal(tracker_apply(tracker, &events[i], &placement), ERR_OK);
+        if (!event_is_operation(events[i].kind))
+            continue;
+        if (events[i].block) {
+            assert_int_equal(owner[placement.slot], events[i].block);
+            owner[placement.slot] = 0;
+            live--;
+        }
+        if (event_makes_block(events[i].kind)) {
+            assert_int_not_equal(placement.slot, 0);
+            assert_int_equal(owner[placement.slot], 0);
+            owner[placement.slot] = event_block_name(events[i].thread, ++births[events[i].thread]);
+            peak = ++live > peak ? live : peak;
+        }
+    }
+    assert_int_equal(tracker_slot_peak(tracker), peak);
+    assert_int_equal(tracker_summary(tracker)->live_end_blocks, live);
+    tracker_destroy(tracker);
+    free(owner);
+    free(events);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(free_of_an_unknown_block_is_refused),
+        cmocka_unit_test(double_free_is_refused),
+        cmocka_unit_test(realloc_ends_the_old_block),
+        cmocka_unit_test(a_request_beyond_2_to_the_47_is_refused),
+        cmocka_unit_test(threads_appear_in_order),
+        cmocka_unit_test(a_refused_event_changes_nothing),
+        cmocka_unit_test(the_summary_counts_what_happened),
+        cmocka_unit_test(slots_are_dense_and_never_shared),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
