@@ -5,9 +5,10 @@
 #include <string.h>
 
 /*
- * Live blocks by name: open addressing, linear probing, backward-shift deletion. Four consecutive names share one
- * 64-byte line (most blocks die young, so births and deaths meet in lines that are still in the cache); lines are
- * scattered by a multiplicative hash, so that long runs of survivors do not pile up.
+ * Where a block's slot is found. Most blocks die young, so each thread has a ring of its latest births, indexed by
+ * birth number, that doubles up to RING_LOG2_MAX; a live block that falls out of its ring moves into one hash map of
+ * old blocks (open addressing, linear probing, backward-shift deletion). A birth or a death in the ring is one array
+ * access that the cache usually holds.
  */
 struct live_entry {
     uint64_t name; /* 0 = empty: block numbers start from 1 */
@@ -19,18 +20,23 @@ struct live_map {
     struct live_entry *entries;
     uint64_t mask;
     uint64_t count;
-    unsigned shift; /* 64 − log2(lines) */
+    unsigned shift; /* 64 − log2(entries) */
+};
+
+struct thread_births {
+    uint64_t count;  /* blocks made */
+    uint32_t *slots; /* ring: slot of birth number seq at seq & mask; 0 = dead */
+    uint32_t mask;
 };
 
 struct slot_state {
     uint64_t size_bytes : 48;
     uint64_t domain : 8;
-    uint64_t live : 8;
 };
 
 struct tracker {
-    struct live_map map;
-    uint64_t *thread_births; /* blocks made, per thread */
+    struct live_map old;
+    struct thread_births *threads;
     uint32_t thread_capacity;
     struct slot_state *slots;
     uint32_t *vacant; /* a stack of slots below slot_top that hold nothing */
@@ -40,11 +46,10 @@ struct tracker {
     struct trace_summary summary; /* its live_end_* are what is live now */
 };
 
-enum { LINE_LOG2 = 2, MAP_LOG2_MIN = 12 };
+enum { MAP_LOG2_MIN = 12, RING_LOG2_MIN = 6, RING_LOG2_MAX = 16 };
 
 static uint64_t map_home(const struct live_map *map, uint64_t name) {
-    uint64_t line = (name >> LINE_LOG2) * 0x9e3779b97f4a7c15u >> map->shift;
-    return line << LINE_LOG2 | (name & ((1u << LINE_LOG2) - 1));
+    return name * 0x9e3779b97f4a7c15u >> map->shift;
 }
 
 static enum err map_init(struct live_map *map, unsigned log2) {
@@ -53,7 +58,7 @@ static enum err map_init(struct live_map *map, unsigned log2) {
         return ERR_NOMEM;
     map->mask = ((uint64_t)1 << log2) - 1;
     map->count = 0;
-    map->shift = 64 - (log2 - LINE_LOG2);
+    map->shift = 64 - log2;
     return ERR_OK;
 }
 
@@ -93,7 +98,7 @@ static enum err map_reserve(struct live_map *map) {
     if (map->count * 2 <= map->mask)
         return ERR_OK;
     struct live_map larger;
-    enum err err = map_init(&larger, 64 - map->shift + LINE_LOG2 + 1);
+    enum err err = map_init(&larger, 64 - map->shift + 1);
     if (err)
         return err;
     for (uint64_t i = 0; i <= map->mask; i++)
@@ -108,7 +113,7 @@ enum err tracker_create(struct tracker **out) {
     struct tracker *tracker = calloc(1, sizeof *tracker);
     if (!tracker)
         return ERR_NOMEM;
-    if (map_init(&tracker->map, MAP_LOG2_MIN)) {
+    if (map_init(&tracker->old, MAP_LOG2_MIN)) {
         free(tracker);
         return ERR_NOMEM;
     }
@@ -119,8 +124,10 @@ enum err tracker_create(struct tracker **out) {
 void tracker_destroy(struct tracker *tracker) {
     if (!tracker)
         return;
-    free(tracker->map.entries);
-    free(tracker->thread_births);
+    free(tracker->old.entries);
+    for (uint32_t i = 0; i < tracker->thread_capacity; i++)
+        free(tracker->threads[i].slots);
+    free(tracker->threads);
     free(tracker->slots);
     free(tracker->vacant);
     free(tracker);
@@ -130,13 +137,33 @@ static enum err threads_reserve(struct tracker *tracker, uint32_t thread) {
     if (thread < tracker->thread_capacity)
         return ERR_OK;
     uint32_t capacity = tracker->thread_capacity ? tracker->thread_capacity * 2 : 16;
-    uint64_t *births = realloc(tracker->thread_births, capacity * sizeof *births);
-    if (!births)
+    struct thread_births *threads = realloc(tracker->threads, capacity * sizeof *threads);
+    if (!threads)
         return ERR_NOMEM;
-    memset(births + tracker->thread_capacity, 0, (capacity - tracker->thread_capacity) * sizeof *births);
-    tracker->thread_births = births;
+    memset(threads + tracker->thread_capacity, 0, (capacity - tracker->thread_capacity) * sizeof *threads);
+    tracker->threads = threads;
     tracker->thread_capacity = capacity;
     return ERR_OK;
+}
+
+/* Room in the ring for the next birth: doubles it while that is allowed. Cost: amortised constant. */
+static enum err ring_grow(struct thread_births *births) {
+    uint32_t entries = births->slots ? (births->mask + 1) * 2 : 1 << RING_LOG2_MIN;
+    uint32_t *slots = calloc(entries, sizeof *slots);
+    if (!slots)
+        return ERR_NOMEM;
+    for (uint64_t seq = 1; seq <= births->count; seq++) /* not one has fallen out yet */
+        slots[seq & (entries - 1)] = births->slots[seq & births->mask];
+    free(births->slots);
+    births->slots = slots;
+    births->mask = entries - 1;
+    return ERR_OK;
+}
+
+static enum err ring_reserve(struct thread_births *births) {
+    if (births->slots && (births->count < births->mask || births->mask + 1 == 1 << RING_LOG2_MAX))
+        return ERR_OK;
+    return ring_grow(births);
 }
 
 static enum err slots_reserve(struct tracker *tracker) {
@@ -168,10 +195,14 @@ static enum err event_admit(struct tracker *tracker, const struct event *event) 
     enum err err = threads_reserve(tracker, event->thread);
     if (err || !event_makes_block(event->kind))
         return err;
-    if (event->size_bytes > EVENT_SIZE_MAX || (tracker->thread_births[event->thread] + 1) >> EVENT_BLOCK_SEQ_BITS)
+    if (event->size_bytes > EVENT_SIZE_MAX || (tracker->threads[event->thread].count + 1) >> EVENT_BLOCK_SEQ_BITS)
         return ERR_LIMIT;
-    err = slots_reserve(tracker);
-    return err ? err : map_reserve(&tracker->map);
+    if (event->size_bytes > UINT64_MAX - tracker->summary.requested_bytes)
+        return ERR_LIMIT; /* so live bytes, at most all that was requested, cannot overflow either */
+    err = ring_reserve(&tracker->threads[event->thread]);
+    if (!err)
+        err = slots_reserve(tracker);
+    return err ? err : map_reserve(&tracker->old);
 }
 
 static uint32_t slot_take(struct tracker *tracker) {
@@ -179,9 +210,13 @@ static uint32_t slot_take(struct tracker *tracker) {
 }
 
 static void block_birth(struct tracker *tracker, const struct event *event, uint32_t slot, uint8_t domain) {
-    uint64_t seq = ++tracker->thread_births[event->thread];
-    map_insert(&tracker->map, event_block_name(event->thread, seq), slot);
-    tracker->slots[slot] = (struct slot_state){.size_bytes = event->size_bytes, .domain = domain, .live = 1};
+    struct thread_births *births = &tracker->threads[event->thread];
+    uint64_t seq = ++births->count;
+    uint32_t *entry = &births->slots[seq & births->mask];
+    if (*entry)
+        map_insert(&tracker->old, event_block_name(event->thread, seq - births->mask - 1), *entry);
+    *entry = slot;
+    tracker->slots[slot] = (struct slot_state){.size_bytes = event->size_bytes, .domain = domain};
 
     struct trace_summary *summary = &tracker->summary;
     summary->requested_bytes += event->size_bytes;
@@ -194,12 +229,29 @@ static void block_birth(struct tracker *tracker, const struct event *event, uint
         summary->live_peak_blocks = summary->live_end_blocks;
 }
 
-static void block_death(struct tracker *tracker, uint64_t entry) {
-    uint32_t slot = tracker->map.entries[entry].slot;
-    map_remove(&tracker->map, entry);
-    tracker->summary.live_end_bytes -= tracker->slots[slot].size_bytes;
-    tracker->summary.live_end_blocks--;
-    tracker->slots[slot].live = 0;
+/* Forgets the block `name`. @return its slot, or 0 when there is no such live block. */
+static uint32_t block_death(struct tracker *tracker, uint64_t name) {
+    uint32_t thread = event_block_thread(name);
+    uint64_t seq = event_block_seq(name);
+    uint32_t slot = 0;
+    if (thread >= tracker->thread_capacity || !seq || seq > tracker->threads[thread].count)
+        return 0;
+    const struct thread_births *births = &tracker->threads[thread];
+    if (births->count - seq <= births->mask) {
+        slot = births->slots[seq & births->mask];
+        births->slots[seq & births->mask] = 0;
+    } else {
+        int64_t entry = map_find(&tracker->old, name);
+        if (entry >= 0) {
+            slot = tracker->old.entries[entry].slot;
+            map_remove(&tracker->old, (uint64_t)entry);
+        }
+    }
+    if (slot) {
+        tracker->summary.live_end_bytes -= tracker->slots[slot].size_bytes;
+        tracker->summary.live_end_blocks--;
+    }
+    return slot;
 }
 
 static void event_count(struct tracker *tracker, const struct event *event, uint8_t domain) {
@@ -229,13 +281,11 @@ enum err tracker_apply(struct tracker *tracker, const struct event *event, struc
     struct placement placement = {.domain = event->domain};
     bool gives_back = (event->kind == EVENT_FREE || event->kind == EVENT_REALLOC) && event->block;
     if (gives_back) {
-        int64_t entry = map_find(&tracker->map, event->block);
-        if (entry < 0)
+        placement.slot = block_death(tracker, event->block);
+        if (!placement.slot)
             return ERR_INVALID;
-        placement.slot = tracker->map.entries[entry].slot;
         placement.domain = tracker->slots[placement.slot].domain;
         placement.old_bytes = tracker->slots[placement.slot].size_bytes;
-        block_death(tracker, (uint64_t)entry);
         if (event->kind == EVENT_FREE)
             tracker->vacant[tracker->vacant_count++] = placement.slot;
     }
@@ -254,7 +304,7 @@ static enum err explain_block(const struct tracker *tracker, const struct event_
     const struct event *event = &block->events[index];
     uint32_t owner = event_block_thread(event->block);
     uint64_t seq = event_block_seq(event->block);
-    bool born = owner < tracker->summary.thread_count && seq && seq <= tracker->thread_births[owner];
+    bool born = owner < tracker->summary.thread_count && seq && seq <= tracker->threads[owner].count;
     return diag_at_byte(diag, ERR_INVALID, block->path, block->byte,
                         "event %" PRIu64 ": %s of block %" PRIu64 " of thread %" PRIu32 ", which %s",
                         block->first_index + index, event_kind_names[event->kind], seq, owner,
