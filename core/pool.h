@@ -17,17 +17,20 @@
 
 /** The settings of a pool: a CPython version's (pool_profile_find) or a what-if's. */
 struct pool_config {
-    const char *name;         /**< profile name: "3.11" */
-    size_t align_bytes;       /**< of every block; also the size-class step */
-    size_t threshold_bytes;   /**< largest small request */
-    size_t pool_bytes;        /**< power of two */
-    size_t arena_bytes;       /**< multiple of pool_bytes */
+    const char *name;       /**< profile name: "3.11" */
+    size_t align_bytes;     /**< of every block; also the size-class step */
+    size_t threshold_bytes; /**< largest small request */
+    size_t pool_bytes;      /**< power of two */
+    size_t arena_bytes;     /**< multiple of pool_bytes */
 };
 
 /** The profile of that name ("3.11"), or NULL. Static. */
 const struct pool_config *pool_profile_find(const char *name);
 
 struct pool;
+
+/** The settings in force; borrowed. */
+const struct pool_config *pool_config_get(const struct pool *pool);
 
 /** Where the arenas come from; the default maps and unmaps anonymous pages, aligned to the pool size. */
 struct pool_arena_source {
@@ -51,7 +54,8 @@ void *pool_calloc(struct pool *pool, size_t count, size_t bytes);
 void *pool_realloc(struct pool *pool, void *block, size_t bytes);
 void pool_free(struct pool *pool, void *block);
 
-/** Alignments up to the pool's own are ordinary requests; larger ones go to the raw layer. `align_bytes` is a power of two. */
+/** Alignments up to the pool's own are ordinary requests; larger ones go to the raw layer. `align_bytes` is a power of
+ * two. */
 void *pool_aligned_alloc(struct pool *pool, size_t align_bytes, size_t bytes);
 
 /** The size of the block that holds `block`: the size class's, or the raw layer's malloc_usable_size. NULL: 0. */
@@ -65,14 +69,15 @@ bool pool_owns(const struct pool *pool, const void *block);
  * allocated_blocks + free_blocks + empty_pools + pool_headers + quantization + arena_alignment.
  */
 struct pool_split {
-    uint64_t arena_bytes_total; /**< arenas now × arena size */
+    uint64_t arena_bytes_total;      /**< arenas now × arena size */
     uint64_t allocated_blocks_bytes; /**< size-class bytes of blocks in use: live + rounding */
     uint64_t free_blocks_bytes;      /**< free and untouched blocks in pools in use */
     uint64_t empty_pools_bytes;      /**< pools without a block, and never-carved ones */
     uint64_t pool_headers_bytes;
-    uint64_t quantization_bytes;     /**< what no whole block fits into, at the end of pools in use */
-    uint64_t arena_alignment_bytes;  /**< lost at the ends of unaligned arenas */
-    uint64_t requested_bytes;        /**< requested bytes of blocks in use are not known to the pool: 0 here, filled by callers */
+    uint64_t quantization_bytes;    /**< what no whole block fits into, at the end of pools in use */
+    uint64_t arena_alignment_bytes; /**< lost at the ends of unaligned arenas */
+    uint64_t
+        requested_bytes; /**< requested bytes of blocks in use are not known to the pool: 0 here, filled by callers */
 };
 
 struct pool_counts {
@@ -82,18 +87,36 @@ struct pool_counts {
     uint64_t arenas_count;          /**< now */
     uint64_t blocks_count;          /**< blocks in use */
     uint64_t raw_blocks_count;      /**< live blocks that the raw layer serves */
+    uint64_t metadata_bytes;        /**< arena vector and radix nodes (address space; the radix is touched sparsely) */
 };
 
 /** Cost: a walk over all pools of all arenas. */
 void pool_split_get(const struct pool *pool, struct pool_split *out);
 
-/** Cost: O(arenas). */
+/** Cost: as pool_split_get (blocks in use are the sum of the pools' counts, as in CPython since 3.8). */
 void pool_counts_get(const struct pool *pool, struct pool_counts *out);
+
+/** One arena, seen from outside: what is needed to say how full it is and what pins it. */
+struct pool_arena_view {
+    uintptr_t address;
+    uint32_t slot_index;          /**< in the arena vector; reused after a return */
+    uint32_t total_pools_count;   /**< whole pools it holds */
+    uint32_t used_pools_count;    /**< with at least one block in use; the rest is empty */
+    uint64_t blocks_count;        /**< in use */
+    uint64_t blocks_bytes;        /**< their size-class bytes */
+    uint32_t class_count;         /**< length of the two arrays; class i holds blocks of (i + 1) x align bytes */
+    const uint64_t *class_pools;  /**< pools in use per class; valid during the visit */
+    const uint64_t *class_blocks; /**< blocks in use per class; valid during the visit */
+};
+
+/** Calls `visit` for every arena alive, in the order of the arena vector. Cost: as pool_split_get. */
+void pool_arena_visit(const struct pool *pool, void (*visit)(void *ctx, const struct pool_arena_view *view), void *ctx);
 
 /** The text of CPython's _PyObject_DebugMallocStats for this profile, byte for byte. */
 void pool_stats_print(const struct pool *pool, FILE *out);
 
-/** Re-derives every structural invariant. @return ERR_OK, or ERR_INVALID with the broken one in diag. Cost: all blocks. */
+/** Re-derives every structural invariant. @return ERR_OK, or ERR_INVALID with the broken one in diag. Cost: all blocks.
+ */
 enum err pool_check(const struct pool *pool, struct diag *diag);
 
 #endif

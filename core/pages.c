@@ -1,0 +1,44 @@
+#include "core/pages.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+size_t pages_size_bytes(void) {
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static char *map_anywhere(size_t bytes) {
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+/* Maps enough for an aligned part to lie inside, and gives back what is around it. */
+static char *map_and_trim(size_t bytes, size_t align_bytes) {
+    if (bytes > SIZE_MAX - align_bytes) {
+        errno = ENOMEM;
+        return NULL;
+    }
+    char *pages = map_anywhere(bytes + align_bytes);
+    if (!pages)
+        return NULL;
+    size_t before = -(uintptr_t)pages & (align_bytes - 1);
+    if (before)
+        munmap(pages, before);
+    munmap(pages + before + bytes, align_bytes - before);
+    return pages + before;
+}
+
+void *pages_map(size_t bytes, size_t align_bytes) {
+    char *pages = map_anywhere(bytes);
+    if (!pages || ((uintptr_t)pages & (align_bytes - 1)) == 0)
+        return pages;
+    munmap(pages, bytes);
+    return map_and_trim(bytes, align_bytes);
+}
+
+void pages_unmap(void *pages, size_t bytes) {
+    if (pages)
+        munmap(pages, bytes);
+}

@@ -1,0 +1,26 @@
+/**
+ * pages.h: the one boundary to the operating system's memory: anonymous pages, mapped and unmapped.
+ */
+#ifndef MMREPLAY_CORE_PAGES_H
+#define MMREPLAY_CORE_PAGES_H
+
+#include <stddef.h>
+
+/** The system's page size. */
+size_t pages_size_bytes(void);
+
+/**
+ * Maps private, zeroed, readable and writable pages.
+ *
+ * @param bytes a multiple of the page size, not 0.
+ * @param align_bytes a power of two; up to the page size costs nothing. A kernel that has just placed an aligned
+ *        mapping usually places the next one of the same size beside it, so one system call is the common cost; three
+ *        to five otherwise.
+ * @return NULL when the kernel refuses (errno is set).
+ */
+void *pages_map(size_t bytes, size_t align_bytes);
+
+/** Gives whole pages back to the system, at once. NULL is fine. */
+void pages_unmap(void *pages, size_t bytes);
+
+#endif

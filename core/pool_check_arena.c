@@ -1,0 +1,248 @@
+#include "core/pool_check.h"
+
+static enum err arena_numbers_check(struct pool_checker *checker, uint32_t slot) {
+    const struct pool *pool = checker->pool;
+    const struct arena *arena = &pool->arenas[slot];
+    uintptr_t first = pool_arena_first(pool, arena);
+    uint32_t total = pool->arena_pool_count - (first != arena->address);
+    if (arena->total_pool_count != total)
+        return CHECK_BROKEN(checker, "arena %u: states %u pools, its address allows %u", slot, arena->total_pool_count,
+                            total);
+    if (arena->free_pool_count > total)
+        return CHECK_BROKEN(checker, "arena %u: %u free pools of %u", slot, arena->free_pool_count, total);
+    if (arena->carve_address < first || arena->carve_address > first + total * pool->config.pool_bytes ||
+        (arena->carve_address & pool->shape.pool_mask))
+        return CHECK_BROKEN(checker, "arena %u: carve address %#zx is no pool boundary of it", slot,
+                            (size_t)arena->carve_address);
+    return ERR_OK;
+}
+
+static enum err vector_check(struct pool_checker *checker) {
+    const struct pool *pool = checker->pool;
+    for (uint32_t i = 0; i < checker->live_count; i++) {
+        enum err err = arena_numbers_check(checker, checker->by_address[i]);
+        if (err)
+            return err;
+        if (i && pool->arenas[checker->by_address[i]].address - pool->arenas[checker->by_address[i - 1]].address <
+                     pool->config.arena_bytes)
+            return CHECK_BROKEN(checker, "arenas %u and %u overlap", checker->by_address[i - 1],
+                                checker->by_address[i]);
+    }
+    return ERR_OK;
+}
+
+/* The slot an arena pointer points at. @return false when it points at none. */
+static bool slot_find(const struct pool *pool, const struct arena *arena, uint32_t *out) {
+    uintptr_t offset = (uintptr_t)arena - (uintptr_t)pool->arenas;
+    if (!pool->arenas || offset % sizeof *arena || offset / sizeof *arena >= pool->arena_slot_count)
+        return false;
+    *out = (uint32_t)(offset / sizeof *arena);
+    return true;
+}
+
+/* Unused slots and the unused list are the same set. */
+static enum err unused_check(struct pool_checker *checker) {
+    const struct pool *pool = checker->pool;
+    uint32_t count = 0, slot;
+    checker_marks_clear(checker);
+    for (const struct arena *arena = pool->unused_arenas; arena; arena = arena->next, count++) {
+        if (!slot_find(pool, arena, &slot))
+            return CHECK_BROKEN(checker, "unused arenas: entry %u is no slot of the arena vector", count);
+        if (arena->address)
+            return CHECK_BROKEN(checker, "unused arenas: slot %u holds an arena", slot);
+        if (!checker_mark(checker, slot))
+            return CHECK_BROKEN(checker, "unused arenas: the list comes back to slot %u", slot);
+    }
+    if (count != pool->arena_slot_count - checker->live_count)
+        return CHECK_BROKEN(checker, "unused arenas: %u on the list, %u slots hold none", count,
+                            pool->arena_slot_count - checker->live_count);
+    return ERR_OK;
+}
+
+static enum err usable_entry_check(struct pool_checker *checker, const struct arena *arena, const struct arena *prev,
+                                   uint32_t position) {
+    uint32_t slot;
+    if (!slot_find(checker->pool, arena, &slot))
+        return CHECK_BROKEN(checker, "usable arenas: entry %u is no slot of the arena vector", position);
+    if (!arena->address)
+        return CHECK_BROKEN(checker, "usable arenas: slot %u holds no arena", slot);
+    if (!checker_mark(checker, slot))
+        return CHECK_BROKEN(checker, "usable arenas: the list comes back to slot %u", slot);
+    if (arena->prev != prev)
+        return CHECK_BROKEN(checker, "usable arenas: slot %u does not point back at its left neighbour", slot);
+    if (!arena->free_pool_count)
+        return CHECK_BROKEN(checker, "usable arenas: slot %u has no free pool", slot);
+    if (prev && prev->free_pool_count > arena->free_pool_count)
+        return CHECK_BROKEN(checker, "usable arenas: not sorted at slot %u: %u free pools after %u", slot,
+                            arena->free_pool_count, prev->free_pool_count);
+    bool last = !arena->next || arena->next->free_pool_count != arena->free_pool_count;
+    const struct arena *finger = checker->pool->last_with[arena->free_pool_count];
+    if (last && finger != arena)
+        return CHECK_BROKEN(checker, "finger %u does not point at the last arena with that many free pools, slot %u",
+                            arena->free_pool_count, slot);
+    return ERR_OK;
+}
+
+/* `next` of an entry is looked through before its own turn to be checked. */
+static bool next_is_sane(const struct pool *pool, const struct arena *arena) {
+    uint32_t slot;
+    return !arena->next || slot_find(pool, arena->next, &slot);
+}
+
+static enum err usable_check(struct pool_checker *checker, uint32_t *run_count) {
+    const struct pool *pool = checker->pool;
+    const struct arena *prev = NULL;
+    uint32_t count = 0, with_free = 0, slot;
+    checker_marks_clear(checker);
+    *run_count = 0;
+    for (const struct arena *arena = pool->usable_arenas; arena; prev = arena, arena = arena->next, count++) {
+        if (slot_find(pool, arena, &slot) && !next_is_sane(pool, arena))
+            return CHECK_BROKEN(checker, "usable arenas: entry %u is no slot of the arena vector", count + 1);
+        enum err err = usable_entry_check(checker, arena, prev, count);
+        if (err)
+            return err;
+        *run_count += !prev || prev->free_pool_count != arena->free_pool_count;
+    }
+    for (uint32_t i = 0; i < checker->live_count; i++)
+        with_free += pool->arenas[checker->by_address[i]].free_pool_count > 0;
+    if (count != with_free)
+        return CHECK_BROKEN(checker, "usable arenas: %u on the list, %u arenas have free pools", count, with_free);
+    return ERR_OK;
+}
+
+/* The fingers that matter were compared on the way; no other may be set. */
+static enum err fingers_check(struct pool_checker *checker, uint32_t run_count) {
+    uint32_t set_count = 0;
+    for (uint32_t i = 0; i <= checker->pool->arena_pool_count; i++)
+        set_count += checker->pool->last_with[i] != NULL;
+    if (set_count != run_count)
+        return CHECK_BROKEN(checker, "fingers: %u are set, the usable arenas have %u different numbers of free pools",
+                            set_count, run_count);
+    return ERR_OK;
+}
+
+static enum err counters_check(struct pool_checker *checker) {
+    const struct pool *pool = checker->pool;
+    if (pool->arenas_count != checker->live_count)
+        return CHECK_BROKEN(checker, "counters: %llu arenas stated, %u in the vector",
+                            (unsigned long long)pool->arenas_count, checker->live_count);
+    if (pool->arenas_peak_count < pool->arenas_count || pool->arenas_mapped_count < pool->arenas_peak_count)
+        return CHECK_BROKEN(checker, "counters: mapped %llu, peak %llu, now %llu",
+                            (unsigned long long)pool->arenas_mapped_count, (unsigned long long)pool->arenas_peak_count,
+                            (unsigned long long)pool->arenas_count);
+    return ERR_OK;
+}
+
+enum err checker_arenas_check(struct pool_checker *checker) {
+    uint32_t run_count = 0;
+    enum err err = counters_check(checker);
+    if (!err)
+        err = vector_check(checker);
+    if (!err)
+        err = unused_check(checker);
+    if (!err)
+        err = usable_check(checker, &run_count);
+    if (!err)
+        err = fingers_check(checker, run_count);
+    return err;
+}
+
+/* ---- radix ---- */
+
+/* What arenas cover of the slot that begins at `base`, from the arenas alone. */
+static struct radix_leaf leaf_expect(const struct pool_checker *checker, uintptr_t base) {
+    const struct pool *pool = checker->pool;
+    uintptr_t slot_bytes = (uintptr_t)1 << pool->radix.slot_shift;
+    struct radix_leaf leaf = {0, 0};
+    const struct arena *head = checker_arena_find(checker, base + slot_bytes - 1);
+    const struct arena *tail = checker_arena_find(checker, base);
+    if (head)
+        leaf.head_span = (uint32_t)(head->address <= base ? slot_bytes : base + slot_bytes - head->address);
+    if (tail && tail != head)
+        leaf.tail_end = (uint32_t)(tail->address + pool->config.arena_bytes - base);
+    return leaf;
+}
+
+static enum err bottom_check(struct pool_checker *checker, const struct radix_leaf *bottom, uintptr_t base,
+                             uint64_t *marked_count) {
+    const struct radix *radix = &checker->pool->radix;
+    for (uint32_t i = 0; i < radix->bottom_length; i++) {
+        if (!bottom[i].head_span && !bottom[i].tail_end)
+            continue;
+        uintptr_t slot_base = base + ((uintptr_t)i << radix->slot_shift);
+        struct radix_leaf expected = leaf_expect(checker, slot_base);
+        if (bottom[i].head_span != expected.head_span || bottom[i].tail_end != expected.tail_end)
+            return CHECK_BROKEN(checker, "radix: slot %#zx covers (%u, %u), the arenas (%u, %u)", (size_t)slot_base,
+                                bottom[i].tail_end, bottom[i].head_span, expected.tail_end, expected.head_span);
+        ++*marked_count;
+    }
+    return ERR_OK;
+}
+
+struct radix_totals {
+    uint32_t bottom_count;
+    uint64_t marked_count;
+};
+
+static enum err mid_check(struct pool_checker *checker, struct radix_leaf *const *mid, uintptr_t base,
+                          struct radix_totals *totals) {
+    const struct radix *radix = &checker->pool->radix;
+    for (uint32_t i = 0; i < radix->mid_length; i++) {
+        if (!mid[i])
+            continue;
+        totals->bottom_count++;
+        enum err err =
+            bottom_check(checker, mid[i], base + ((uintptr_t)i << radix->bottom_shift), &totals->marked_count);
+        if (err)
+            return err;
+    }
+    return ERR_OK;
+}
+
+/* Slots that the arenas touch; two arenas can share one. */
+static uint64_t slots_touched(const struct pool_checker *checker) {
+    const struct pool *pool = checker->pool;
+    uint64_t count = 0, next = 0;
+    for (uint32_t i = 0; i < checker->live_count; i++) {
+        uintptr_t address = pool->arenas[checker->by_address[i]].address;
+        uint64_t first = address >> pool->radix.slot_shift;
+        uint64_t last = (address + pool->config.arena_bytes - 1) >> pool->radix.slot_shift;
+        if (first < next)
+            first = next;
+        count += last + 1 - first;
+        next = last + 1;
+    }
+    return count;
+}
+
+static enum err hot_check(struct pool_checker *checker) {
+    const struct radix *radix = &checker->pool->radix;
+    if (radix->hot_key == RADIX_NO_KEY)
+        return ERR_OK;
+    if (radix->hot_key >> (64 - radix->bottom_shift) ||
+        radix->hot != radix_leaf_find(radix, (uintptr_t)radix->hot_key << radix->bottom_shift))
+        return CHECK_BROKEN(checker, "radix: the hot node is not the one of key %#llx",
+                            (unsigned long long)radix->hot_key);
+    return ERR_OK;
+}
+
+enum err checker_radix_check(struct pool_checker *checker) {
+    const struct radix *radix = &checker->pool->radix;
+    struct radix_totals totals = {0, 0};
+    uint32_t mid_count = 0;
+    for (uint32_t i = 0; i < radix->root_length && mid_count < radix->mid_count; i++) {
+        if (!radix->root[i])
+            continue;
+        mid_count++;
+        enum err err = mid_check(checker, radix->root[i], (uintptr_t)i << radix->mid_shift, &totals);
+        if (err)
+            return err;
+    }
+    if (mid_count != radix->mid_count || totals.bottom_count != radix->bottom_count)
+        return CHECK_BROKEN(checker, "radix: %u middle and %u bottom nodes found, %u and %u stated", mid_count,
+                            totals.bottom_count, radix->mid_count, radix->bottom_count);
+    if (totals.marked_count != slots_touched(checker))
+        return CHECK_BROKEN(checker, "radix: %llu slots are marked, the arenas touch %llu",
+                            (unsigned long long)totals.marked_count, (unsigned long long)slots_touched(checker));
+    return hot_check(checker);
+}

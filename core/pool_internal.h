@@ -1,0 +1,205 @@
+/**
+ * pool_internal.h: what a pool instance is made of. For core/pool*.c and the tests that break it on purpose.
+ *
+ * The invariants are written as equations in POOL.md; pool_check() executes them.
+ */
+#ifndef MMREPLAY_CORE_POOL_INTERNAL_H
+#define MMREPLAY_CORE_POOL_INTERNAL_H
+
+#include "core/pool.h"
+
+#define POOL_LIKELY(condition)   __builtin_expect(!!(condition), 1)
+#define POOL_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#define POOL_COLD                __attribute__((noinline, cold))
+#define POOL_SLOW                __attribute__((noinline))
+#define POOL_INLINE              static inline __attribute__((always_inline))
+
+enum {
+    POOL_CLASS_MAX = 128,           /**< size classes an instance has room for */
+    POOL_ARENA_POOLS_MIN = 4,       /**< so that an arena with a pool lost to alignment still has several */
+    POOL_ARENA_POOLS_MAX = 1 << 16, /**< bounds the finger table */
+    POOL_CLASS_NONE = 0xffff,       /**< class of a pool that was just carved out of its arena */
+    ARENA_VECTOR_FIRST_COUNT = 16   /**< slots of the first arena vector; doubled from there */
+};
+
+/** A circular list; the head is one too. */
+struct pool_link {
+    struct pool_link *next;
+    struct pool_link *prev;
+};
+
+/** At the first bytes of every pool; laid out as CPython's on 64 bits, so that carved offsets are equal. */
+struct pool_header {
+    uint32_t count;        /**< blocks in use */
+    void *free;            /**< LIFO of free blocks through their first word; NULL = the pool is full */
+    struct pool_link link; /**< partly used: in used[class]; empty: `next` leads on in arena.free_pools; full: stale */
+    uint32_t arena_index;  /**< in the arena vector */
+    uint32_t class_index;
+    uint32_t next_offset; /**< of the first block never carved */
+    uint32_t last_offset; /**< the largest offset a block may be carved at */
+};
+_Static_assert(sizeof(struct pool_header) == 48, "CPython's pool header on 64 bits");
+_Static_assert(offsetof(struct pool_header, link) == 16 && offsetof(struct pool_header, next_offset) == 40,
+               "CPython's pool header on 64 bits");
+
+/** A slot of the arena vector. */
+struct arena {
+    uintptr_t address;            /**< as the source gave it; 0 = the slot is unused */
+    uintptr_t carve_address;      /**< the first pool never carved */
+    uint32_t free_pool_count;     /**< empty and never carved pools */
+    uint32_t total_pool_count;    /**< whole pools the arena holds: one fewer when its address is not pool-aligned */
+    struct pool_link *free_pools; /**< LIFO of empty pools through link.next */
+    struct arena *next;           /**< in usable_arenas (free_pool_count > 0), or in unused_arenas */
+    struct arena *prev;           /**< in usable_arenas */
+};
+
+/**
+ * Which addresses lie in an arena, per slot of 2^slot_shift bytes. A slot is no larger than an arena, so it can hold
+ * the end of one arena and the start of another, and nothing else.
+ */
+struct radix_leaf {
+    uint32_t tail_end;  /**< an arena that began in an earlier slot covers [0, tail_end) */
+    uint32_t head_span; /**< an arena covers the slot's last head_span bytes */
+};
+
+struct radix {
+    uint64_t hot_key;       /**< address >> bottom_shift of the node last found, or RADIX_NO_KEY */
+    struct radix_leaf *hot; /**< that node */
+    uint8_t slot_shift;
+    uint8_t bottom_shift; /**< slot_shift + bottom bits: an address' bits above it choose the bottom node */
+    uint8_t mid_shift;    /**< bottom_shift + middle bits */
+    uint32_t root_length;
+    uint32_t mid_length;
+    uint32_t bottom_length;
+    uint32_t mid_count;
+    uint32_t bottom_count;
+    struct radix_leaf ***root; /**< root_length pointers in the instance's own pages */
+};
+
+#define RADIX_NO_KEY UINT64_MAX
+
+/** The numbers the hot paths need. Loaded from the instance, or constants of the common profile. */
+struct pool_shape {
+    size_t threshold_bytes;
+    uintptr_t pool_mask; /**< pool size - 1 */
+    uint8_t class_shift;
+    uint8_t slot_shift;
+    uint8_t bottom_shift;
+    uint32_t bottom_mask;
+};
+
+struct pool {
+    struct pool_shape shape;
+    bool shape_is_common; /**< shape == POOL_SHAPE_COMMON */
+    struct radix radix;
+    uint64_t raw_block_count;
+    struct pool_link used[POOL_CLASS_MAX]; /**< partly used pools of a class, most recently linked first */
+
+    struct arena *usable_arenas; /**< sorted by increasing free_pool_count */
+    struct arena *unused_arenas; /**< LIFO of unused slots */
+    struct arena **last_with;    /**< [n]: the last of usable_arenas with n free pools, or NULL */
+    struct arena *arenas;        /**< the vector */
+    uint32_t arena_slot_count;
+
+    uint64_t arenas_mapped_count;
+    uint64_t arenas_count;
+    uint64_t arenas_peak_count;
+
+    struct pool_config config;
+    struct pool_arena_source source;
+    char name[32];       /**< what config.name points at */
+    size_t header_bytes; /**< pool header rounded up to the alignment */
+    uint32_t class_count;
+    uint32_t arena_pool_count; /**< pools of an aligned arena */
+    size_t instance_bytes;     /**< of the mapping this struct begins */
+};
+
+/** The shape of CPython 3.10 and newer on 64 bits: the one whose hot paths are compiled with constants. */
+#define POOL_SHAPE_COMMON                                                                                              \
+    ((struct pool_shape){.threshold_bytes = 512,                                                                       \
+                         .pool_mask = (16 << 10) - 1,                                                                  \
+                         .class_shift = 4,                                                                             \
+                         .slot_shift = 20,                                                                             \
+                         .bottom_shift = 34,                                                                           \
+                         .bottom_mask = (1 << 14) - 1})
+
+static inline struct pool_header *pool_of_link(const struct pool_link *link) {
+    return (struct pool_header *)((uintptr_t)link - offsetof(struct pool_header, link));
+}
+
+static inline size_t pool_class_bytes(const struct pool *pool, uint32_t class_index) {
+    return (size_t)(class_index + 1) << pool->shape.class_shift;
+}
+
+/** Blocks a pool of that class holds. */
+static inline uint32_t pool_class_capacity(const struct pool *pool, uint32_t class_index) {
+    return (uint32_t)((pool->config.pool_bytes - pool->header_bytes) / pool_class_bytes(pool, class_index));
+}
+
+/** Checks the rules a config must keep. @return ERR_OK or ERR_USAGE with the broken rule in diag. */
+enum err pool_config_check(const struct pool_config *config, struct diag *diag);
+
+/** @name pool_arena.c @{ */
+
+/**
+ * Takes an empty pool from the fullest arena, mapping a new arena when none has one. The pool is on no list.
+ * @return NULL when the source or the raw layer refuses; nothing has changed then.
+ */
+struct pool_header *pool_arena_take(struct pool *pool);
+
+/** Gives an empty pool, on no list, back to its arena, and the arena to its source when that is due. */
+void pool_arena_put(struct pool *pool, struct pool_header *header);
+
+/** Gives every arena back and frees the vector. */
+void pool_arena_clear(struct pool *pool);
+/** @} */
+
+/** @name pool_radix.c @{ */
+
+/** Root length for that arena size: what pool_create must map. */
+uint32_t radix_root_length(size_t arena_bytes);
+
+/** @param root zeroed, radix_root_length() pointers; borrowed. */
+void radix_init(struct radix *radix, size_t arena_bytes, struct radix_leaf ***root);
+
+/** @return false when a node cannot be had; nothing is marked then. */
+bool radix_mark(struct radix *radix, uintptr_t arena, size_t arena_bytes);
+
+void radix_unmark(struct radix *radix, uintptr_t arena, size_t arena_bytes);
+
+/** The leaf of an address, or NULL when its node was never made. */
+struct radix_leaf *radix_leaf_find(const struct radix *radix, uintptr_t address);
+
+/** The general membership test; makes a node that owns the address the hot one. */
+bool radix_owns_anywhere(struct radix *radix, uintptr_t address);
+
+void radix_clear(struct radix *radix);
+
+static inline bool radix_leaf_covers(struct radix_leaf leaf, uint64_t offset, uint64_t slot_bytes) {
+    return offset + leaf.head_span >= slot_bytes || offset < leaf.tail_end;
+}
+/** @} */
+
+/** @name pool_stats.c @{ */
+
+/** What a walk over one arena's carved pools finds. Arrays per class. */
+struct pool_census {
+    uint64_t pools[POOL_CLASS_MAX];       /**< in use */
+    uint64_t blocks[POOL_CLASS_MAX];      /**< in use */
+    uint64_t free_blocks[POOL_CLASS_MAX]; /**< in pools in use: freed or never carved */
+    uint64_t pools_in_use;
+    uint64_t blocks_in_use;
+    uint64_t pools_empty; /**< empty or never carved */
+    uint64_t alignment_bytes;
+};
+
+/** Adds what `arena` (a live one) holds. Believes the headers. */
+void pool_census_add(const struct pool *pool, const struct arena *arena, struct pool_census *census);
+
+/** The first pool of an arena: its address rounded up to the pool size. */
+static inline uintptr_t pool_arena_first(const struct pool *pool, const struct arena *arena) {
+    return (arena->address + pool->shape.pool_mask) & ~pool->shape.pool_mask;
+}
+/** @} */
+
+#endif

@@ -1,0 +1,208 @@
+/*
+ * Our pool against the pymalloc of an installed libpython3.11: every block address and every statistics text.
+ * Each scenario runs in a process of its own, because the real allocator's state is one per process.
+ *
+ *     test_pool_agreement [--ops N] [--seed S] [--library FILE]
+ *
+ * Exits 77 when there is no libpython3.11.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/base/units.h"
+#include "tests/core/agreement.h"
+#include "tests/core/random_source.h"
+
+enum { EXIT_SKIP = 77 };
+
+struct options {
+    const char *library;
+    uint64_t operation_count; /* of each scenario */
+    uint64_t seed;
+};
+
+struct scenario {
+    const char *name;
+    struct agreement_settings settings;
+};
+
+static const struct scenario scenarios[] = {
+    {"aligned arenas", {.slot_count = 300000, .compare_every = 5000}},
+    {"arenas 4 KiB off", {.slot_count = 60000, .compare_every = 5000, .residue_bytes = 4096}},
+    {"mixed residues, four radix nodes",
+     {.slot_count = 150000, .compare_every = 5000, .residues_mixed = true, .spread = true}},
+    {"few blocks", {.slot_count = 3000, .compare_every = 500, .residues_mixed = true}},
+};
+
+/* ---- random traffic ---- */
+
+/* Phases of growth and shrinking, each with its own sizes and its own order of frees. */
+struct traffic {
+    struct random_source random;
+    struct agreement *agreement;
+    uint32_t *live; /* live_count used slots, then the empty ones */
+    uint32_t live_count;
+    uint32_t phase_left;
+    uint32_t grow_percent;
+    uint32_t size_mix;
+    uint32_t narrow_bytes;
+    uint32_t free_order;
+    uint32_t sweep;
+};
+
+static void phase_begin(struct traffic *traffic) {
+    struct random_source *random = &traffic->random;
+    traffic->phase_left = 1 + random_below(random, traffic->agreement->slot_count / 2);
+    traffic->grow_percent = 5 + random_below(random, 91);
+    traffic->size_mix = random_below(random, 4);
+    traffic->narrow_bytes = 1 + random_below(random, 512);
+    traffic->free_order = random_below(random, 3);
+}
+
+static size_t size_pick(struct traffic *traffic) {
+    struct random_source *random = &traffic->random;
+    uint32_t die = random_below(random, 1000);
+    if (die < 3)
+        return 0;
+    if (die < 15)
+        return 513 + random_below(random, 3000);
+    switch (traffic->size_mix) {
+    case 0: /* uniform */
+        return 1 + random_below(random, 512);
+    case 1: /* mostly small, as programs ask */
+        return 1 + random_below(random, 1u << (3 + random_below(random, 7)));
+    case 2: /* one size and its neighbours */
+        return 1 + (traffic->narrow_bytes + random_below(random, 24)) % 512;
+    default: /* one size */
+        return traffic->narrow_bytes;
+    }
+}
+
+static uint32_t victim_pick(struct traffic *traffic) {
+    switch (traffic->free_order) {
+    case 0:
+        return random_below(&traffic->random, traffic->live_count);
+    case 1: /* the newest */
+        return traffic->live_count - 1;
+    default: /* in the order of birth, roughly */
+        return traffic->sweep++ % traffic->live_count;
+    }
+}
+
+static void traffic_allocate(struct traffic *traffic) {
+    uint32_t slot = traffic->live[traffic->live_count++];
+    size_t bytes = size_pick(traffic);
+    switch (random_below(&traffic->random, 8)) {
+    case 0:
+        agreement_calloc(traffic->agreement, slot, bytes);
+        break;
+    case 1: /* of an empty slot */
+        agreement_realloc(traffic->agreement, slot, bytes);
+        break;
+    default:
+        agreement_malloc(traffic->agreement, slot, bytes);
+    }
+}
+
+static void traffic_free(struct traffic *traffic) {
+    uint32_t index = victim_pick(traffic), slot = traffic->live[index];
+    traffic->live[index] = traffic->live[--traffic->live_count];
+    traffic->live[traffic->live_count] = slot;
+    agreement_free(traffic->agreement, slot);
+}
+
+static void traffic_step(struct traffic *traffic) {
+    if (traffic->phase_left-- == 0)
+        phase_begin(traffic);
+    bool full = traffic->live_count == traffic->agreement->slot_count;
+    if (traffic->live_count && random_below(&traffic->random, 10) == 0)
+        agreement_realloc(traffic->agreement, traffic->live[victim_pick(traffic)], size_pick(traffic));
+    else if (!traffic->live_count || (!full && random_below(&traffic->random, 100) < traffic->grow_percent))
+        traffic_allocate(traffic);
+    else
+        traffic_free(traffic);
+}
+
+static void traffic_run(struct agreement *agreement, uint64_t operation_count, uint64_t seed) {
+    struct traffic traffic = {.random = random_seeded(seed), .agreement = agreement};
+    traffic.live = malloc(agreement->slot_count * sizeof *traffic.live);
+    if (!traffic.live)
+        abort();
+    for (uint32_t i = 0; i < agreement->slot_count; i++)
+        traffic.live[i] = i;
+    while (agreement->operation_count < operation_count && !agreement->failed)
+        traffic_step(&traffic);
+    free(traffic.live);
+}
+
+/* ---- scenarios ---- */
+
+static int scenario_run(const struct scenario *scenario, const struct options *options, const struct real_pool *real) {
+    static struct agreement agreement;
+    if (!agreement_begin(&agreement, real, &scenario->settings)) {
+        fprintf(stderr, "no memory for the test itself\n");
+        return EXIT_FAILURE;
+    }
+    traffic_run(&agreement, options->operation_count, options->seed);
+    uint64_t operation_count = agreement.operation_count;
+    struct pool_counts counts;
+    pool_counts_get(agreement.pool, &counts);
+    bool agreed = agreement_end(&agreement);
+    printf("%s: %" PRIu64 " operations, %" PRIu64 " arenas mapped, %" PRIu64 " returned, peak %" PRIu64 ", %" PRIu64
+           " texts compared: %s\n",
+           scenario->name, operation_count, counts.arenas_mapped_count, counts.arenas_returned_count,
+           counts.arenas_peak_count, agreement.compared_count, agreed ? "agree" : "DISAGREE");
+    return agreed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static bool scenario_fork(const struct scenario *scenario, const struct options *options,
+                          const struct real_pool *real) {
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0)
+        exit(scenario_run(scenario, options, real));
+    int status;
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return false;
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "%s: ended by signal %d\n", scenario->name, WTERMSIG(status));
+    return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS;
+}
+
+static bool options_parse(int argc, char **argv, struct options *options) {
+    static const struct option known[] = {{"ops", required_argument, NULL, 'o'},
+                                          {"seed", required_argument, NULL, 's'},
+                                          {"library", required_argument, NULL, 'l'},
+                                          {NULL, 0, NULL, 0}};
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        if (option == 'l')
+            options->library = optarg;
+        else if (option == '?' ||
+                 units_parse_u64(optarg, option == 'o' ? &options->operation_count : &options->seed) != ERR_OK)
+            return false;
+    }
+    return true;
+}
+
+int main(int argc, char **argv) {
+    struct options options = {.operation_count = 500000, .seed = 1};
+    if (!options_parse(argc, argv, &options)) {
+        fprintf(stderr, "usage: %s [--ops N] [--seed S] [--library FILE]\n", argv[0]);
+        return EXIT_FAILURE;
+    }
+    struct real_pool real;
+    const char *why_not = real_pool_load(options.library, &real);
+    if (why_not) {
+        printf("skipped: no libpython3.11 to compare with: %s\n", why_not);
+        return EXIT_SKIP;
+    }
+    printf("seed %" PRIu64 "\n", options.seed);
+    bool agreed = true;
+    for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++)
+        agreed &= scenario_fork(&scenarios[i], &options, &real);
+    return agreed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
