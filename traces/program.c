@@ -13,16 +13,120 @@
 _Static_assert((int)OP_SIZE_SHIFT - (int)OP_SLOT_SHIFT == TRACKER_SLOT_BITS, "a slot fills its field");
 _Static_assert(EVENT_FREE < 1 << OP_KIND_BITS, "operation kinds fit their field");
 
-enum { WRITER_WORDS = 1 << 16, SAMPLE_STEPS = 256, HEADER_BYTES = 4096 };
+enum { WRITER_WORDS = 1 << 13, RUN_EVENTS = 1 << 10, SAMPLE_STEPS_MIN = 200, HEADER_BYTES = 4096 };
 _Static_assert(sizeof(struct program_header) <= HEADER_BYTES, "the header fits its page");
 
-/* Words on their way to the memory file. */
-struct word_writer {
-    int fd;
-    size_t used;
-    uint64_t offset_bytes;
-    uint64_t *words;
+/*
+ * The sampling plan, found while compiling. A grid of equal steps whose length is not known beforehand: a sample every
+ * `step` operations, and when there are too many, every other one is dropped and the step doubled. Beside it the
+ * highest points: wherever live bytes exceed all earlier ones by 1 %, and the peak itself.
+ */
+enum { GRID_MAX = 512 };
+_Static_assert(GRID_MAX / 2 >= SAMPLE_STEPS_MIN, "halving the grid leaves enough samples");
+
+struct sample_list {
+    struct program_sample *samples;
+    size_t count;
+    size_t capacity;
 };
+
+struct sampler {
+    struct program_sample grid[GRID_MAX + 1];
+    size_t grid_count;
+    uint64_t grid_step;
+    uint64_t grid_next; /* operation index */
+    struct sample_list rises;
+    uint64_t rise_bytes; /* the next rise is above this */
+    struct program_sample peak;
+};
+
+static enum err sample_append(struct sample_list *list, const struct program_sample *sample) {
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? list->capacity * 2 : 256;
+        struct program_sample *samples = realloc(list->samples, capacity * sizeof *samples);
+        if (!samples)
+            return ERR_NOMEM;
+        list->samples = samples;
+        list->capacity = capacity;
+    }
+    list->samples[list->count++] = *sample;
+    return ERR_OK;
+}
+
+static void grid_take(struct sampler *sampler, const struct program_sample *now) {
+    if (sampler->grid_count == GRID_MAX) {
+        for (size_t i = 0; i < GRID_MAX / 2; i++)
+            sampler->grid[i] = sampler->grid[2 * i];
+        sampler->grid_count = GRID_MAX / 2;
+        sampler->grid_step *= 2;
+    }
+    if (now->operation_index % sampler->grid_step == 0)
+        sampler->grid[sampler->grid_count++] = *now;
+    sampler->grid_next = (now->operation_index / sampler->grid_step + 1) * sampler->grid_step;
+}
+
+/* `now` is the state after an operation. */
+static inline enum err sampler_see(struct sampler *sampler, const struct program_sample *now) {
+    if (now->operation_index == sampler->grid_next)
+        grid_take(sampler, now);
+    if (now->live_bytes <= sampler->peak.live_bytes)
+        return ERR_OK;
+    sampler->peak = *now;
+    if (now->live_bytes <= sampler->rise_bytes)
+        return ERR_OK;
+    sampler->rise_bytes = now->live_bytes + now->live_bytes / 100;
+    return sample_append(&sampler->rises, now);
+}
+
+static int sample_compare(const void *a, const void *b) {
+    const struct program_sample *left = a, *right = b;
+    return (left->word_index > right->word_index) - (left->word_index < right->word_index);
+}
+
+/* All samples in order, each point once: start, grid, rises of the last 4 bits of the peak, peak, end. */
+static enum err samples_gather(const struct sampler *sampler, const struct program_sample *end,
+                               struct sample_list *out) {
+    const struct program_sample start = {0};
+    enum err err = sample_append(out, &start);
+    for (size_t i = 0; !err && i < sampler->grid_count; i++)
+        err = sample_append(out, &sampler->grid[i]);
+    for (size_t i = 0; !err && i < sampler->rises.count; i++)
+        if (sampler->rises.samples[i].live_bytes >= sampler->peak.live_bytes / 16)
+            err = sample_append(out, &sampler->rises.samples[i]);
+    if (!err)
+        err = sample_append(out, &sampler->peak);
+    if (!err)
+        err = sample_append(out, end);
+    if (err)
+        return err;
+    qsort(out->samples, out->count, sizeof *out->samples, sample_compare);
+    size_t kept = 1;
+    for (size_t i = 1; i < out->count; i++)
+        if (out->samples[i].word_index != out->samples[kept - 1].word_index)
+            out->samples[kept++] = out->samples[i];
+    out->count = kept;
+    return ERR_OK;
+}
+
+static uint32_t sample_find(const struct sample_list *list, uint64_t word_index) {
+    uint32_t i = 0;
+    while (list->samples[i].word_index != word_index)
+        i++;
+    return i;
+}
+
+/* Everything a compilation holds. */
+struct compiler {
+    int fd;
+    size_t used;           /* of words */
+    uint64_t offset_bytes; /* where in the file words[0] will go */
+    struct tracker *tracker;
+    struct program_sample now; /* the state after the last operation */
+    struct sampler sampler;
+    struct placement placements[RUN_EVENTS];
+    uint64_t words[WRITER_WORDS];
+};
+_Static_assert(2 * RUN_EVENTS <= WRITER_WORDS, "a run of wide ops fits");
 
 static enum err bytes_write(int fd, const void *bytes, size_t count, uint64_t offset, struct diag *diag) {
     const char *from = bytes;
@@ -39,212 +143,145 @@ static enum err bytes_write(int fd, const void *bytes, size_t count, uint64_t of
     return ERR_OK;
 }
 
-static enum err words_flush(struct word_writer *writer, struct diag *diag) {
-    size_t bytes = writer->used * sizeof *writer->words;
-    enum err err = bytes_write(writer->fd, writer->words, bytes, writer->offset_bytes, diag);
-    writer->offset_bytes += bytes;
-    writer->used = 0;
+static enum err words_flush(struct compiler *compiler, struct diag *diag) {
+    size_t bytes = compiler->used * sizeof *compiler->words;
+    enum err err = bytes_write(compiler->fd, compiler->words, bytes, compiler->offset_bytes, diag);
+    compiler->offset_bytes += bytes;
+    compiler->used = 0;
     return err;
 }
 
 /* Appends the op of `event`; room for two words is the caller's care. */
-static void op_append(struct word_writer *writer, const struct event *event, const struct placement *placement) {
+static inline void op_append(struct compiler *compiler, const struct event *event, const struct placement *placement) {
     uint64_t op = (uint64_t)event->kind | (uint64_t)placement->domain << OP_DOMAIN_SHIFT |
                   (uint64_t)placement->slot << OP_SLOT_SHIFT;
+    uint64_t *to = &compiler->words[compiler->used];
     if (event->kind == EVENT_FREE) {
-        writer->words[writer->used++] = op;
+        to[0] = op;
+        compiler->used++;
     } else if (event->size_bytes >> OP_SIZE_BITS || event->kind == EVENT_ALIGNED_ALLOC) {
-        writer->words[writer->used++] = op | (uint64_t)1 << OP_WIDE_BIT;
-        writer->words[writer->used++] = event->size_bytes | (uint64_t)event->align_log2 << OP_WIDE_ALIGN_SHIFT;
+        to[0] = op | (uint64_t)1 << OP_WIDE_BIT;
+        to[1] = event->size_bytes | (uint64_t)event->align_log2 << OP_WIDE_ALIGN_SHIFT;
+        compiler->used += 2;
     } else {
-        writer->words[writer->used++] = op | event->size_bytes << OP_SIZE_SHIFT;
+        to[0] = op | event->size_bytes << OP_SIZE_SHIFT;
+        compiler->used++;
     }
 }
 
-static enum err block_compile(struct word_writer *writer, struct tracker *tracker, const struct event_block *block,
-                              struct diag *diag) {
-    for (size_t i = 0; i < block->count; i++) {
-        struct placement placement;
-        enum err err = tracker_apply(tracker, &block->events[i], &placement);
-        if (err)
-            return tracker_explain(tracker, err, block, i, diag);
-        if (!event_is_operation(block->events[i].kind))
+/* Ops and samples of a run that the tracker has accepted. */
+static enum err run_emit(struct compiler *compiler, const struct event *events, size_t count) {
+    uint64_t words_before = (compiler->offset_bytes - HEADER_BYTES) / sizeof(uint64_t);
+    for (size_t i = 0; i < count; i++) {
+        if (!event_is_operation(events[i].kind))
             continue;
-        if (writer->used + 2 > WRITER_WORDS && (err = words_flush(writer, diag)))
+        const struct placement *placement = &compiler->placements[i];
+        op_append(compiler, &events[i], placement);
+        compiler->now = (struct program_sample){.word_index = words_before + compiler->used,
+                                                .operation_index = compiler->now.operation_index + 1,
+                                                .live_bytes = placement->live_bytes,
+                                                .live_blocks = placement->live_blocks};
+        enum err err = sampler_see(&compiler->sampler, &compiler->now);
+        if (err)
             return err;
-        op_append(writer, &block->events[i], &placement);
     }
     return ERR_OK;
 }
 
-static enum err ops_compile(struct word_writer *writer, struct tracker *tracker, const struct event_source *source,
-                            struct diag *diag) {
+static enum err block_compile(struct compiler *compiler, const struct event_block *block, struct diag *diag) {
+    for (size_t i = 0; i < block->count;) {
+        size_t run = block->count - i < RUN_EVENTS ? block->count - i : RUN_EVENTS;
+        size_t applied = 0;
+        enum err err = tracker_apply(compiler->tracker, block->events + i, run, compiler->placements, &applied);
+        if (err)
+            return tracker_explain(compiler->tracker, err, block, i + applied, diag);
+        if (compiler->used + 2 * run > WRITER_WORDS && (err = words_flush(compiler, diag)))
+            return err;
+        if (run_emit(compiler, block->events + i, run))
+            return diag_set(diag, ERR_NOMEM, NULL, "out of memory while planning the samples");
+        i += run;
+    }
+    return ERR_OK;
+}
+
+static enum err ops_compile(struct compiler *compiler, const struct event_source *source, struct diag *diag) {
     for (;;) {
         struct event_block block;
         enum err err = source->next(source->ctx, &block, diag);
         if (err)
             return err;
         if (!block.count)
-            return words_flush(writer, diag);
-        err = block_compile(writer, tracker, &block, diag);
+            return words_flush(compiler, diag);
+        err = block_compile(compiler, &block, diag);
         if (err)
             return err;
     }
 }
 
-/* The sampling plan, found by walking the finished ops once more with a size per slot. */
-struct sampler {
-    uint64_t *slot_bytes;
-    struct program_sample *samples;
-    size_t count;
-    size_t capacity;
-    uint64_t live_bytes;
-    uint64_t live_blocks;
-    uint64_t highest_sampled; /* live bytes of the highest sample */
-    uint64_t peak_bytes;      /* where the walk is told the peak lies */
-    bool peak_taken;
-    uint32_t peak_sample;
-};
+enum { SEALS = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK };
 
-static enum err sample_take(struct sampler *sampler, uint64_t word_index, uint64_t operation_index) {
-    if (sampler->count && sampler->samples[sampler->count - 1].word_index == word_index)
-        return ERR_OK;
-    if (sampler->count == sampler->capacity) {
-        size_t capacity = sampler->capacity ? sampler->capacity * 2 : 2 * SAMPLE_STEPS;
-        struct program_sample *samples = realloc(sampler->samples, capacity * sizeof *samples);
-        if (!samples)
-            return ERR_NOMEM;
-        sampler->samples = samples;
-        sampler->capacity = capacity;
-    }
-    sampler->samples[sampler->count++] = (struct program_sample){.word_index = word_index,
-                                                                 .operation_index = operation_index,
-                                                                 .live_bytes = sampler->live_bytes,
-                                                                 .live_blocks = sampler->live_blocks};
-    if (sampler->live_bytes > sampler->highest_sampled)
-        sampler->highest_sampled = sampler->live_bytes;
-    return ERR_OK;
-}
-
-/* True when the state just reached must be sampled wherever the step grid lies. */
-static bool sampler_at_new_peak(struct sampler *sampler) {
-    if (sampler->live_bytes == sampler->peak_bytes && !sampler->peak_taken) {
-        sampler->peak_taken = true;
-        sampler->peak_sample = (uint32_t)sampler->count;
-        return true;
-    }
-    return sampler->live_bytes > sampler->highest_sampled + sampler->highest_sampled / 100 &&
-           sampler->live_bytes >= sampler->peak_bytes / 16;
-}
-
-static void sampler_step(struct sampler *sampler, uint64_t op, uint64_t size_bytes) {
-    uint64_t *held = &sampler->slot_bytes[op_slot(op)]; /* size + 1; 0 = empty */
-    if (*held) {
-        sampler->live_bytes -= *held - 1;
-        sampler->live_blocks--;
-        *held = 0;
-    }
-    if (op_kind(op) != EVENT_FREE) {
-        sampler->live_bytes += size_bytes;
-        sampler->live_blocks++;
-        *held = size_bytes + 1;
-    }
-}
-
-static enum err samples_walk(struct sampler *sampler, const uint64_t *ops, uint64_t word_count,
-                             uint64_t operation_count) {
-    uint64_t operation = 0;
-    uint64_t next_step = 0;
-    uint64_t steps_taken = 0;
-    for (uint64_t at = 0; at < word_count;) {
-        if (operation == next_step) {
-            enum err err = sample_take(sampler, at, operation);
-            if (err)
-                return err;
-            steps_taken++;
-            next_step = steps_taken * operation_count / SAMPLE_STEPS;
-            if (next_step <= operation)
-                next_step = operation + 1;
-        }
-        uint64_t op = ops[at++];
-        sampler_step(sampler, op, op_is_wide(op) ? op_wide_size(ops[at++]) : op_size(op));
-        operation++;
-        if (sampler_at_new_peak(sampler)) {
-            enum err err = sample_take(sampler, at, operation);
-            if (err)
-                return err;
-        }
-    }
-    return sample_take(sampler, word_count, operation);
-}
-
-static enum err samples_plan(struct program_header *header, int fd, struct diag *diag) {
-    struct sampler sampler = {.peak_bytes = header->summary.live_peak_bytes};
-    size_t map_bytes = HEADER_BYTES + header->word_count * sizeof(uint64_t);
-    const char *map = mmap(NULL, map_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (map == MAP_FAILED)
-        return diag_errno(diag, ERR_IO, NULL, "cannot map the compiled program");
-    enum err err = ERR_NOMEM;
-    sampler.slot_bytes = calloc(header->slot_count, sizeof *sampler.slot_bytes);
-    if (sampler.slot_bytes)
-        err = samples_walk(&sampler, (const uint64_t *)(const void *)(map + HEADER_BYTES), header->word_count,
-                           header->summary.operation_count);
-    if (err)
+static enum err samples_write(struct compiler *compiler, struct program_header *header, struct diag *diag) {
+    struct sample_list list = {0};
+    enum err err = samples_gather(&compiler->sampler, &compiler->now, &list);
+    if (err) {
         diag_set(diag, err, NULL, "out of memory while planning the samples");
-    else
-        err = bytes_write(fd, sampler.samples, sampler.count * sizeof *sampler.samples, map_bytes, diag);
-    header->samples_offset_bytes = map_bytes;
-    header->sample_count = sampler.count;
-    header->peak_sample = sampler.peak_sample;
-    header->file_bytes = map_bytes + sampler.count * sizeof *sampler.samples;
-    free(sampler.slot_bytes);
-    free(sampler.samples);
-    munmap((void *)(uintptr_t)map, map_bytes);
+    } else {
+        size_t bytes = list.count * sizeof *list.samples;
+        err = bytes_write(compiler->fd, list.samples, bytes, header->samples_offset_bytes, diag);
+        header->sample_count = list.count;
+        header->peak_sample = sample_find(&list, compiler->sampler.peak.word_index);
+        header->file_bytes = header->samples_offset_bytes + bytes;
+    }
+    free(list.samples);
     return err;
 }
 
-enum { SEALS = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK };
-
-static enum err file_finish(int fd, const struct tracker *tracker, uint64_t end_offset, struct diag *diag) {
+static enum err file_finish(struct compiler *compiler, struct diag *diag) {
     struct program_header header = {
         .magic = PROGRAM_MAGIC,
         .ops_offset_bytes = HEADER_BYTES,
-        .word_count = (end_offset - HEADER_BYTES) / sizeof(uint64_t),
-        .slot_count = tracker_slot_peak(tracker) + 1,
-        .summary = *tracker_summary(tracker),
+        .word_count = (compiler->offset_bytes - HEADER_BYTES) / sizeof(uint64_t),
+        .samples_offset_bytes = compiler->offset_bytes,
+        .slot_count = tracker_slot_peak(compiler->tracker) + 1,
+        .summary = *tracker_summary(compiler->tracker),
     };
-    enum err err = samples_plan(&header, fd, diag);
+    enum err err = samples_write(compiler, &header, diag);
     if (!err)
-        err = bytes_write(fd, &header, sizeof header, 0, diag);
-    if (!err && fcntl(fd, F_ADD_SEALS, SEALS))
+        err = bytes_write(compiler->fd, &header, sizeof header, 0, diag);
+    if (!err && fcntl(compiler->fd, F_ADD_SEALS, SEALS))
         err = diag_errno(diag, ERR_IO, NULL, "cannot seal the compiled program");
     return err;
 }
 
+static void compiler_destroy(struct compiler *compiler) {
+    tracker_destroy(compiler->tracker);
+    free(compiler->sampler.rises.samples);
+    if (compiler->fd >= 0)
+        close(compiler->fd);
+    free(compiler);
+}
+
 enum err program_compile(const struct event_source *source, struct program *out, struct diag *diag) {
-    struct tracker *tracker = NULL;
-    struct word_writer writer = {.offset_bytes = HEADER_BYTES};
-    enum err err;
-    writer.fd = memfd_create("mmreplay-program", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (writer.fd < 0)
-        return diag_errno(diag, ERR_IO, NULL, "cannot create a memory file");
-    writer.words = malloc(WRITER_WORDS * sizeof *writer.words);
-    if (!writer.words || tracker_create(&tracker)) {
-        err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
-        goto cleanup;
-    }
-    err = ops_compile(&writer, tracker, source, diag);
+    struct compiler *compiler = calloc(1, sizeof *compiler);
+    if (!compiler)
+        return diag_set(diag, ERR_NOMEM, NULL, "out of memory");
+    compiler->offset_bytes = HEADER_BYTES;
+    compiler->sampler.grid_step = compiler->sampler.grid_next = 1;
+    enum err err = ERR_OK;
+    compiler->fd = memfd_create("mmreplay-program", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (compiler->fd < 0)
+        err = diag_errno(diag, ERR_IO, NULL, "cannot create a memory file");
+    else if ((err = tracker_create(&compiler->tracker)))
+        diag_set(diag, err, NULL, "out of memory");
     if (!err)
-        err = file_finish(writer.fd, tracker, writer.offset_bytes, diag);
+        err = ops_compile(compiler, source, diag);
+    if (!err)
+        err = file_finish(compiler, diag);
     if (!err) {
-        err = program_open(writer.fd, out, diag);
-        writer.fd = -1;
+        err = program_open(compiler->fd, out, diag);
+        compiler->fd = -1;
     }
-cleanup:
-    tracker_destroy(tracker);
-    free(writer.words);
-    if (writer.fd >= 0)
-        close(writer.fd);
+    compiler_destroy(compiler);
     return err;
 }
 

@@ -30,7 +30,7 @@ struct thread_births {
 };
 
 struct slot_state {
-    uint64_t size_bytes : 48;
+    uint64_t size_bytes : 48; /* of the block in it; of a vacant slot: the next vacant one (0 = none) */
     uint64_t domain : 8;
 };
 
@@ -38,15 +38,15 @@ struct tracker {
     struct live_map old;
     struct thread_births *threads;
     uint32_t thread_capacity;
+    uint32_t vacant;   /* the most recently vacated slot, head of a list through slots; 0 = none */
+    uint32_t slot_top; /* slots 1 … slot_top have been used */
+    size_t slot_capacity;
     struct slot_state *slots;
-    uint32_t *vacant; /* a stack of slots below slot_top that hold nothing */
-    uint32_t vacant_count;
-    uint32_t slot_capacity;
-    uint32_t slot_top;            /* slots 1 … slot_top have been used */
     struct trace_summary summary; /* its live_end_* are what is live now */
 };
 
-enum { MAP_LOG2_MIN = 12, RING_LOG2_MIN = 6, RING_LOG2_MAX = 16 };
+enum { MAP_LOG2_MIN = 14, RING_LOG2_MIN = 6, RING_LOG2_MAX = 16, RUN_MAX = 4096, PREFETCH_EVENTS = 12 };
+_Static_assert(2 * (2 * RUN_MAX) <= 1 << MAP_LOG2_MIN, "a doubled map takes a whole run");
 
 static uint64_t map_home(const struct live_map *map, uint64_t name) {
     return name * 0x9e3779b97f4a7c15u >> map->shift;
@@ -94,8 +94,9 @@ static void map_remove(struct live_map *map, uint64_t hole) {
     map->entries[hole].name = 0;
 }
 
-static enum err map_reserve(struct live_map *map) {
-    if (map->count * 2 <= map->mask)
+/* Room for `more` insertions at a load of at most one half. */
+static enum err map_reserve(struct live_map *map, size_t more) {
+    if ((map->count + more) * 2 <= map->mask)
         return ERR_OK;
     struct live_map larger;
     enum err err = map_init(&larger, 64 - map->shift + 1);
@@ -129,7 +130,6 @@ void tracker_destroy(struct tracker *tracker) {
         free(tracker->threads[i].slots);
     free(tracker->threads);
     free(tracker->slots);
-    free(tracker->vacant);
     free(tracker);
 }
 
@@ -166,22 +166,27 @@ static enum err ring_reserve(struct thread_births *births) {
     return ring_grow(births);
 }
 
-static enum err slots_reserve(struct tracker *tracker) {
-    if (tracker->vacant_count || tracker->slot_top + 1 < tracker->slot_capacity)
+/* Room for `more` new slots. */
+static enum err slots_reserve(struct tracker *tracker, size_t more) {
+    if (tracker->slot_top + more < tracker->slot_capacity)
         return ERR_OK;
-    if (tracker->slot_top >= TRACKER_SLOT_MAX)
-        return ERR_LIMIT;
-    uint32_t capacity = tracker->slot_capacity ? tracker->slot_capacity * 2 : 1024;
+    size_t capacity = tracker->slot_capacity ? tracker->slot_capacity * 2 : 2 * RUN_MAX;
     struct slot_state *slots = realloc(tracker->slots, capacity * sizeof *slots);
     if (!slots)
         return ERR_NOMEM;
     tracker->slots = slots;
-    uint32_t *vacant = realloc(tracker->vacant, capacity * sizeof *vacant);
-    if (!vacant)
-        return ERR_NOMEM;
-    tracker->vacant = vacant;
     tracker->slot_capacity = capacity;
     return ERR_OK;
+}
+
+static enum err birth_admit(struct tracker *tracker, const struct event *event) {
+    struct thread_births *births = &tracker->threads[event->thread];
+    if (event->size_bytes > EVENT_SIZE_MAX || births->count + 1 >= (uint64_t)1 << EVENT_BLOCK_SEQ_BITS ||
+        (!tracker->vacant && tracker->slot_top == TRACKER_SLOT_MAX))
+        return ERR_LIMIT;
+    if (event->size_bytes > UINT64_MAX - tracker->summary.requested_bytes)
+        return ERR_LIMIT; /* so live bytes, at most all that was requested, cannot overflow either */
+    return ring_reserve(births);
 }
 
 /* Everything that can fail, before anything changes. */
@@ -192,21 +197,25 @@ static enum err event_admit(struct tracker *tracker, const struct event *event) 
         return ERR_INVALID;
     if (event->thread >> EVENT_THREAD_BITS)
         return ERR_LIMIT;
-    enum err err = threads_reserve(tracker, event->thread);
-    if (err || !event_makes_block(event->kind))
-        return err;
-    if (event->size_bytes > EVENT_SIZE_MAX || (tracker->threads[event->thread].count + 1) >> EVENT_BLOCK_SEQ_BITS)
-        return ERR_LIMIT;
-    if (event->size_bytes > UINT64_MAX - tracker->summary.requested_bytes)
-        return ERR_LIMIT; /* so live bytes, at most all that was requested, cannot overflow either */
-    err = ring_reserve(&tracker->threads[event->thread]);
-    if (!err)
-        err = slots_reserve(tracker);
-    return err ? err : map_reserve(&tracker->old);
+    if (event->thread >= tracker->thread_capacity) {
+        enum err err = threads_reserve(tracker, event->thread);
+        if (err)
+            return err;
+    }
+    return event_makes_block(event->kind) ? birth_admit(tracker, event) : ERR_OK;
 }
 
 static uint32_t slot_take(struct tracker *tracker) {
-    return tracker->vacant_count ? tracker->vacant[--tracker->vacant_count] : ++tracker->slot_top;
+    uint32_t slot = tracker->vacant;
+    if (!slot)
+        return ++tracker->slot_top;
+    tracker->vacant = (uint32_t)tracker->slots[slot].size_bytes;
+    return slot;
+}
+
+static void slot_vacate(struct tracker *tracker, uint32_t slot) {
+    tracker->slots[slot].size_bytes = tracker->vacant;
+    tracker->vacant = slot;
 }
 
 static void block_birth(struct tracker *tracker, const struct event *event, uint32_t slot, uint8_t domain) {
@@ -256,7 +265,6 @@ static uint32_t block_death(struct tracker *tracker, uint64_t name) {
 
 static void event_count(struct tracker *tracker, const struct event *event, uint8_t domain) {
     struct trace_summary *summary = &tracker->summary;
-    summary->event_count++;
     summary->kind_counts[event->kind]++;
     if (event->thread == summary->thread_count)
         summary->thread_count++;
@@ -274,29 +282,75 @@ static void event_count(struct tracker *tracker, const struct event *event, uint
         summary->realloc_null_count++;
 }
 
-enum err tracker_apply(struct tracker *tracker, const struct event *event, struct placement *out) {
+static inline enum err event_apply(struct tracker *tracker, const struct event *event, struct placement *out) {
     enum err err = event_admit(tracker, event);
     if (err)
         return err;
-    struct placement placement = {.domain = event->domain};
-    bool gives_back = (event->kind == EVENT_FREE || event->kind == EVENT_REALLOC) && event->block;
-    if (gives_back) {
-        placement.slot = block_death(tracker, event->block);
-        if (!placement.slot)
+    uint32_t slot = 0;
+    uint8_t domain = event->domain;
+    if (event->block && (event->kind == EVENT_FREE || event->kind == EVENT_REALLOC)) {
+        slot = block_death(tracker, event->block);
+        if (!slot)
             return ERR_INVALID;
-        placement.domain = tracker->slots[placement.slot].domain;
-        placement.old_bytes = tracker->slots[placement.slot].size_bytes;
+        domain = tracker->slots[slot].domain;
         if (event->kind == EVENT_FREE)
-            tracker->vacant[tracker->vacant_count++] = placement.slot;
+            slot_vacate(tracker, slot);
     }
     if (event_makes_block(event->kind)) {
-        if (!gives_back)
-            placement.slot = slot_take(tracker);
-        block_birth(tracker, event, placement.slot, placement.domain);
+        if (!slot)
+            slot = slot_take(tracker);
+        block_birth(tracker, event, slot, domain);
     }
-    event_count(tracker, event, placement.domain);
-    *out = placement;
+    event_count(tracker, event, domain);
+    *out = (struct placement){.slot = slot,
+                              .domain = domain,
+                              .live_blocks = (uint32_t)tracker->summary.live_end_blocks,
+                              .live_bytes = tracker->summary.live_end_bytes};
     return ERR_OK;
+}
+
+/* The hash line of a block that will be given back soon, asked for in time: old blocks are cold. */
+static inline void event_prefetch(const struct tracker *tracker, const struct event *event) {
+    if (event->kind != EVENT_FREE && event->kind != EVENT_REALLOC)
+        return;
+    uint32_t thread = event_block_thread(event->block);
+    if (thread >= tracker->thread_capacity)
+        return;
+    const struct thread_births *births = &tracker->threads[thread];
+    if (births->count - event_block_seq(event->block) > births->mask)
+        __builtin_prefetch(&tracker->old.entries[map_home(&tracker->old, event->block)]);
+}
+
+static enum err run_apply(struct tracker *tracker, const struct event *events, size_t count, struct placement *out,
+                          size_t *applied) {
+    enum err err = map_reserve(&tracker->old, count);
+    if (!err)
+        err = slots_reserve(tracker, count);
+    size_t i = 0;
+    for (; !err && i < count; i++) {
+        if (i + PREFETCH_EVENTS < count)
+            event_prefetch(tracker, &events[i + PREFETCH_EVENTS]);
+        err = event_apply(tracker, &events[i], &out[i]);
+        if (err)
+            break;
+    }
+    tracker->summary.event_count += i;
+    *applied = i;
+    return err;
+}
+
+enum err tracker_apply(struct tracker *tracker, const struct event *events, size_t count, struct placement *out,
+                       size_t *applied) {
+    size_t done = 0;
+    enum err err = ERR_OK;
+    while (!err && done < count) {
+        size_t run = count - done < RUN_MAX ? count - done : RUN_MAX;
+        size_t run_applied = 0;
+        err = run_apply(tracker, events + done, run, out + done, &run_applied);
+        done += run_applied;
+    }
+    *applied = done;
+    return err;
 }
 
 static enum err explain_block(const struct tracker *tracker, const struct event_block *block, size_t index,
@@ -337,16 +391,20 @@ enum err tracker_explain(const struct tracker *tracker, enum err err, const stru
 }
 
 enum err tracker_run(struct tracker *tracker, const struct event_source *source, struct diag *diag) {
+    enum { RUN = 256 };
+    struct placement placements[RUN];
     for (;;) {
         struct event_block block;
         enum err err = source->next(source->ctx, &block, diag);
         if (err || !block.count)
             return err;
-        for (size_t i = 0; i < block.count; i++) {
-            struct placement placement;
-            err = tracker_apply(tracker, &block.events[i], &placement);
+        for (size_t i = 0; i < block.count;) {
+            size_t run = block.count - i < RUN ? block.count - i : RUN;
+            size_t applied = 0;
+            err = tracker_apply(tracker, block.events + i, run, placements, &applied);
             if (err)
-                return tracker_explain(tracker, err, &block, i, diag);
+                return tracker_explain(tracker, err, &block, i + applied, diag);
+            i += run;
         }
     }
 }

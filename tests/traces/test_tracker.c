@@ -8,10 +8,11 @@
 static struct tracker *tracker_of(const struct event *events, size_t count) {
     struct tracker *tracker = NULL;
     assert_int_equal(tracker_create(&tracker), ERR_OK);
-    for (size_t i = 0; i < count; i++) {
-        struct placement placement;
-        assert_int_equal(tracker_apply(tracker, &events[i], &placement), ERR_OK);
-    }
+    struct placement placements[16];
+    size_t applied = 0;
+    assert_true(count <= 16);
+    assert_int_equal(tracker_apply(tracker, events, count, placements, &applied), ERR_OK);
+    assert_int_equal(applied, count);
     return tracker;
 }
 
@@ -95,7 +96,9 @@ static void a_refused_event_changes_nothing(void **state) {
     const struct trace_summary before = *tracker_summary(tracker);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct placement placement;
-        assert_int_not_equal(tracker_apply(tracker, &bad[i], &placement), ERR_OK);
+        size_t applied = 7;
+        assert_int_not_equal(tracker_apply(tracker, &bad[i], 1, &placement, &applied), ERR_OK);
+        assert_int_equal(applied, 0);
         assert_memory_equal(&before, tracker_summary(tracker), sizeof before);
     }
     tracker_destroy(tracker);
@@ -141,10 +144,13 @@ static void slots_are_dense_and_never_shared(void **state) {
     uint64_t *owner = calloc(COUNT + 2, sizeof *owner); /* block name per slot, 0 = vacant */
     uint64_t births[THREADS] = {0};
     uint64_t live = 0, peak = 0;
+    struct placement *placements = calloc(COUNT, sizeof *placements);
+    size_t applied = 0;
     assert_int_equal(tracker_create(&tracker), ERR_OK);
+    assert_int_equal(tracker_apply(tracker, events, COUNT, placements, &applied), ERR_OK);
+    assert_int_equal(applied, COUNT);
     for (size_t i = 0; i < COUNT; i++) {
-        struct placement placement;
-        assert_int_equal(tracker_apply(tracker, &events[i], &placement), ERR_OK);
+        struct placement placement = placements[i];
         if (!event_is_operation(events[i].kind))
             continue;
         if (events[i].block) {
@@ -158,10 +164,12 @@ static void slots_are_dense_and_never_shared(void **state) {
             owner[placement.slot] = event_block_name(events[i].thread, ++births[events[i].thread]);
             peak = ++live > peak ? live : peak;
         }
+        assert_int_equal(placement.live_blocks, live);
     }
     assert_int_equal(tracker_slot_peak(tracker), peak);
     assert_int_equal(tracker_summary(tracker)->live_end_blocks, live);
     tracker_destroy(tracker);
+    free(placements);
     free(owner);
     free(events);
 }
