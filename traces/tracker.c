@@ -20,7 +20,7 @@ struct live_map {
     struct live_entry *entries;
     uint64_t mask;
     uint64_t count;
-    unsigned shift; /* 64 − log2(entries) */
+    unsigned shift; /* 64 − log2(lines) */
 };
 
 struct thread_births {
@@ -45,11 +45,26 @@ struct tracker {
     struct trace_summary summary; /* its live_end_* are what is live now */
 };
 
-enum { MAP_LOG2_MIN = 14, RING_LOG2_MIN = 6, RING_LOG2_MAX = 16, RUN_MAX = 4096, PREFETCH_EVENTS = 12 };
+enum {
+    MAP_LOG2_MIN = 14,
+    RING_LOG2_MIN = 6,
+    RING_LOG2_MAX = 16,
+    RUN_MAX = 4096,
+    PREFETCH_EVENTS = 12,
+    PREFETCH_BIRTHS = 8
+};
 _Static_assert(2 * (2 * RUN_MAX) <= 1 << MAP_LOG2_MIN, "a doubled map takes a whole run");
 
+/* Four consecutive names share a 64-byte line: blocks born together often die together. */
+enum { LINE_LOG2 = 2 };
+
 static uint64_t map_home(const struct live_map *map, uint64_t name) {
-    return name * 0x9e3779b97f4a7c15u >> map->shift;
+    uint64_t line = (name >> LINE_LOG2) * 0x9e3779b97f4a7c15u >> map->shift;
+    return line << LINE_LOG2 | (name & ((1u << LINE_LOG2) - 1));
+}
+
+static void map_prefetch(const struct live_map *map, uint64_t name) {
+    __builtin_prefetch(&map->entries[map_home(map, name)]);
 }
 
 static enum err map_init(struct live_map *map, unsigned log2) {
@@ -58,7 +73,7 @@ static enum err map_init(struct live_map *map, unsigned log2) {
         return ERR_NOMEM;
     map->mask = ((uint64_t)1 << log2) - 1;
     map->count = 0;
-    map->shift = 64 - log2;
+    map->shift = 64 - (log2 - LINE_LOG2);
     return ERR_OK;
 }
 
@@ -99,7 +114,7 @@ static enum err map_reserve(struct live_map *map, size_t more) {
     if ((map->count + more) * 2 <= map->mask)
         return ERR_OK;
     struct live_map larger;
-    enum err err = map_init(&larger, 64 - map->shift + 1);
+    enum err err = map_init(&larger, 64 - map->shift + LINE_LOG2 + 1);
     if (err)
         return err;
     for (uint64_t i = 0; i <= map->mask; i++)
@@ -225,6 +240,8 @@ static void block_birth(struct tracker *tracker, const struct event *event, uint
     if (*entry)
         map_insert(&tracker->old, event_block_name(event->thread, seq - births->mask - 1), *entry);
     *entry = slot;
+    if (births->slots[(seq + PREFETCH_BIRTHS) & births->mask]) /* will fall out soon */
+        map_prefetch(&tracker->old, event_block_name(event->thread, seq + PREFETCH_BIRTHS - births->mask - 1));
     tracker->slots[slot] = (struct slot_state){.size_bytes = event->size_bytes, .domain = domain};
 
     struct trace_summary *summary = &tracker->summary;
@@ -309,7 +326,7 @@ static inline enum err event_apply(struct tracker *tracker, const struct event *
     return ERR_OK;
 }
 
-/* The hash line of a block that will be given back soon, asked for in time: old blocks are cold. */
+/* What the death of a block will touch, asked for in time: old blocks are cold. */
 static inline void event_prefetch(const struct tracker *tracker, const struct event *event) {
     if (event->kind != EVENT_FREE && event->kind != EVENT_REALLOC)
         return;
@@ -317,8 +334,11 @@ static inline void event_prefetch(const struct tracker *tracker, const struct ev
     if (thread >= tracker->thread_capacity)
         return;
     const struct thread_births *births = &tracker->threads[thread];
-    if (births->count - event_block_seq(event->block) > births->mask)
-        __builtin_prefetch(&tracker->old.entries[map_home(&tracker->old, event->block)]);
+    uint64_t seq = event_block_seq(event->block);
+    if (births->count - seq > births->mask)
+        map_prefetch(&tracker->old, event->block);
+    else
+        __builtin_prefetch(&tracker->slots[births->slots[seq & births->mask]]);
 }
 
 static enum err run_apply(struct tracker *tracker, const struct event *events, size_t count, struct placement *out,
