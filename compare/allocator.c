@@ -1,0 +1,204 @@
+#include "compare/allocator.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const struct allocator_kind allocator_kinds[] = {
+    {"pool", "CPython's small-block allocator (pymalloc), built into mmreplay", WORKER_POOL, {NULL}, NULL},
+    {"system", "malloc of the C library", WORKER_LIBC, {NULL}, NULL},
+    {"jemalloc", "jemalloc", WORKER_LIBC, {"libjemalloc.so.2", NULL}, "libjemalloc2"},
+    {"mimalloc", "mimalloc", WORKER_LIBC, {"libmimalloc.so.3", "libmimalloc.so.2", NULL}, "libmimalloc2.0"},
+    {"tcmalloc",
+     "tcmalloc of gperftools",
+     WORKER_LIBC,
+     {"libtcmalloc_minimal.so.4", "libtcmalloc.so.4", NULL},
+     "libtcmalloc-minimal4"},
+    {"null", "functions that do nothing: the cost of the replay loop itself", WORKER_NULL, {NULL}, NULL},
+    {NULL, NULL, WORKER_NULL, {NULL}, NULL},
+};
+
+static const char pool_profile_default[] = "3.11";
+
+/* Copies `bytes` bytes as a string. @return false when they do not fit. */
+static bool text_copy(char *to, size_t to_bytes, const char *from, size_t bytes) {
+    if (bytes >= to_bytes)
+        return false;
+    memcpy(to, from, bytes);
+    to[bytes] = '\0';
+    return true;
+}
+
+static bool library_in_directory(const char *directory, size_t directory_bytes, const char *soname,
+                                 char path[WORKER_PATH_BYTES]) {
+    char candidate[WORKER_PATH_BYTES];
+    int length = snprintf(candidate, sizeof candidate, "%.*s/%s", (int)directory_bytes, directory, soname);
+    if (!directory_bytes || length < 0 || (size_t)length >= sizeof candidate || access(candidate, R_OK))
+        return false;
+    memcpy(path, candidate, (size_t)length + 1);
+    return true;
+}
+
+/* Looks in a colon-separated list of directories. */
+static bool library_in_list(const char *list, const char *soname, char path[WORKER_PATH_BYTES]) {
+    while (list && *list) {
+        size_t length = strcspn(list, ":");
+        if (library_in_directory(list, length, soname, path))
+            return true;
+        list += length + (list[length] == ':');
+    }
+    return false;
+}
+
+static bool library_find(const char *soname, char path[WORKER_PATH_BYTES]) {
+    static const char standard[] = MMREPLAY_JEMALLOC_LIBDIR ":/usr/local/lib"
+                                                            ":/usr/lib/" MMREPLAY_MULTIARCH ":/lib/" MMREPLAY_MULTIARCH
+                                                            ":/usr/lib64:/lib64:/usr/lib:/lib";
+    return library_in_list(getenv("LD_LIBRARY_PATH"), soname, path) || library_in_list(standard, soname, path);
+}
+
+static enum err kind_resolve(const struct allocator_kind *kind, struct allocator *allocator, struct diag *diag) {
+    allocator->backend = kind->backend;
+    if (!kind->sonames[0])
+        return ERR_OK;
+    for (size_t i = 0; kind->sonames[i]; i++)
+        if (library_find(kind->sonames[i], allocator->library))
+            return ERR_OK;
+    return diag_set(diag, ERR_NOT_FOUND, NULL,
+                    "%s: %s is not installed; on Debian and Ubuntu: apt-get install %s, or give %s=/path/lib.so",
+                    kind->name, kind->sonames[0], kind->package, kind->name);
+}
+
+static enum err library_resolve(const char *path, struct allocator *allocator, struct diag *diag) {
+    struct stat stat_buffer;
+    char absolute[PATH_MAX];
+    if (!realpath(path, absolute) || stat(absolute, &stat_buffer))
+        return diag_errno(diag, ERR_NOT_FOUND, path, "cannot open the allocator library");
+    if (!S_ISREG(stat_buffer.st_mode))
+        return diag_set(diag, ERR_NOT_FOUND, path, "not a file, let alone an allocator library");
+    if (strpbrk(absolute, " :\t\n"))
+        return diag_set(diag, ERR_UNSUPPORTED, path,
+                        "blanks and colons cannot stand in the path of a preloaded library; copy it elsewhere");
+    if (!text_copy(allocator->library, sizeof allocator->library, absolute, strlen(absolute)))
+        return diag_set(diag, ERR_LIMIT, path, "the path is too long");
+    allocator->backend = WORKER_LIBC;
+    return ERR_OK;
+}
+
+static enum err profile_resolve(const char *profile, struct allocator *allocator, struct diag *diag) {
+    allocator->backend = WORKER_POOL;
+    if (!text_copy(allocator->profile, sizeof allocator->profile, profile, strlen(profile)) ||
+        !pool_profile_find(profile))
+        return diag_set(diag, ERR_USAGE, NULL, "no pool profile '%s'; there is 'pool:%s'", profile,
+                        pool_profile_default);
+    return ERR_OK;
+}
+
+/* Edit distance, insertions, deletions and replacements counting 1 each; words beyond 32 bytes are far from all. */
+static size_t word_distance(const char *a, const char *b) {
+    size_t row[33];
+    size_t b_length = strlen(b);
+    if (strlen(a) > 32 || b_length > 32)
+        return 32;
+    for (size_t j = 0; j <= b_length; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i]; i++) {
+        size_t corner = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < b_length; j++) {
+            size_t replaced = corner + (a[i] != b[j]);
+            corner = row[j + 1];
+            size_t moved = (row[j] < corner ? row[j] : corner) + 1;
+            row[j + 1] = replaced < moved ? replaced : moved;
+        }
+    }
+    return row[b_length];
+}
+
+static enum err name_unknown(const char *text, struct diag *diag) {
+    const char *nearest = NULL;
+    size_t best = strlen(text) / 3 + 2;
+    for (const struct allocator_kind *kind = allocator_kinds; kind->name; kind++) {
+        size_t distance = word_distance(text, kind->name);
+        if (distance < best) {
+            best = distance;
+            nearest = kind->name;
+        }
+    }
+    if (nearest)
+        return diag_set(diag, ERR_USAGE, NULL, "unknown allocator '%s'; did you mean '%s'?", text, nearest);
+    return diag_set(diag, ERR_USAGE, NULL,
+                    "unknown allocator '%s'; see 'mmreplay allocators', or give NAME=/path/lib.so", text);
+}
+
+static enum err name_take(const char *name, size_t length, struct allocator *allocator, struct diag *diag) {
+    if (!length || !text_copy(allocator->name, sizeof allocator->name, name, length))
+        return diag_set(diag, ERR_USAGE, NULL, "an allocator's name has 1 to %d characters", ALLOCATOR_NAME_BYTES - 1);
+    for (const char *p = allocator->name; *p; p++)
+        if ((unsigned char)*p <= ' ')
+            return diag_set(diag, ERR_USAGE, NULL, "an allocator's name has no blanks: '%s'", allocator->name);
+    return ERR_OK;
+}
+
+enum err allocator_parse(const char *text, struct allocator *out, struct diag *diag) {
+    struct allocator allocator = {.backend = WORKER_LIBC};
+    size_t name_length = strcspn(text, "=");
+    enum err err = name_take(text, name_length, &allocator, diag);
+    if (err)
+        return err;
+    if (text[name_length] == '=') {
+        err = library_resolve(text + name_length + 1, &allocator, diag);
+    } else if (strncmp(text, "pool:", 5) == 0) {
+        err = profile_resolve(text + 5, &allocator, diag);
+    } else if (strcmp(text, "pool") == 0) {
+        err = profile_resolve(pool_profile_default, &allocator, diag);
+    } else {
+        const struct allocator_kind *kind = allocator_kinds;
+        while (kind->name && strcmp(kind->name, text) != 0)
+            kind++;
+        err = kind->name ? kind_resolve(kind, &allocator, diag) : name_unknown(text, diag);
+    }
+    if (!err)
+        *out = allocator;
+    return err;
+}
+
+static enum err list_append(struct allocator_list *list, const char *text, struct diag *diag) {
+    if (list->count == ALLOCATOR_LIST_MAX)
+        return diag_set(diag, ERR_LIMIT, NULL, "at most %d allocators at once", ALLOCATOR_LIST_MAX);
+    enum err err = allocator_parse(text, &list->items[list->count], diag);
+    if (err)
+        return err;
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].name, list->items[list->count].name) == 0)
+            return diag_set(diag, ERR_USAGE, NULL, "allocator '%s' is given twice", list->items[i].name);
+    list->count++;
+    return ERR_OK;
+}
+
+enum err allocator_list_parse(const char *text, struct allocator_list *out, struct diag *diag) {
+    struct allocator_list list = {.count = 0};
+    char item[ALLOCATOR_NAME_BYTES + WORKER_PATH_BYTES + 1];
+    for (;;) {
+        size_t length = strcspn(text, ",");
+        if (!length)
+            return diag_set(diag, ERR_USAGE, NULL, "an empty name in the list of allocators");
+        if (!text_copy(item, sizeof item, text, length))
+            return diag_set(diag, ERR_LIMIT, NULL, "the name of an allocator is too long");
+        enum err err = list_append(&list, item, diag);
+        if (err)
+            return err;
+        if (!text[length])
+            break;
+        text += length + 1;
+    }
+    *out = list;
+    return ERR_OK;
+}
+
+const struct pool_config *allocator_pool_config(const struct allocator *allocator) {
+    return allocator->backend == WORKER_POOL ? pool_profile_find(allocator->profile) : NULL;
+}

@@ -1,0 +1,76 @@
+/*
+ * The null allocator: calls that do nothing, so that what remains is the loop. Every block is the same page, and
+ * touching it writes as many words as for any other allocator.
+ */
+#include "compare/worker/backend.h"
+#include "compare/worker/replay_loop.h"
+
+static _Alignas(TOUCH_PAGE_BYTES) char scratch_page[TOUCH_PAGE_BYTES];
+
+/* The compiler must believe that the address is only known at run time. */
+static void *scratch_get(void) {
+    void *block = scratch_page;
+    __asm__ volatile("" : "+r"(block));
+    return block;
+}
+
+static __attribute__((noinline)) void *null_malloc(struct pool *pool, unsigned domain, size_t bytes) {
+    (void)pool, (void)domain, (void)bytes;
+    return scratch_get();
+}
+
+static __attribute__((noinline)) void *null_calloc(struct pool *pool, unsigned domain, size_t bytes) {
+    (void)pool, (void)domain, (void)bytes;
+    return scratch_get();
+}
+
+static __attribute__((noinline)) void *null_aligned_alloc(struct pool *pool, unsigned domain, size_t align_bytes,
+                                                          size_t bytes) {
+    (void)pool, (void)domain, (void)align_bytes, (void)bytes;
+    return scratch_get();
+}
+
+static __attribute__((noinline)) void *null_realloc(struct pool *pool, unsigned domain, void *block, size_t bytes) {
+    (void)pool, (void)domain, (void)block, (void)bytes;
+    return scratch_get();
+}
+
+static __attribute__((noinline)) void null_free(struct pool *pool, unsigned domain, void *block) {
+    (void)pool, (void)domain;
+    __asm__ volatile("" : : "r"(block));
+}
+
+static size_t null_usable_size(struct pool *pool, void *block) {
+    (void)pool, (void)block;
+    return 0;
+}
+
+static bool null_in_arena(struct pool *pool, void *block) {
+    (void)pool, (void)block;
+    return false;
+}
+
+static const struct replay_calls calls = {
+    .malloc = null_malloc,
+    .calloc = null_calloc,
+    .aligned_alloc = null_aligned_alloc,
+    .realloc = null_realloc,
+    .free = null_free,
+    .usable_size = null_usable_size,
+    .in_arena = null_in_arena,
+    .touch_step_bytes = 0,
+};
+
+static void null_run(struct replay *replay) {
+    replay_all(replay, &calls);
+}
+
+static void null_run_accounted(struct replay *replay, uint64_t from, uint64_t to) {
+    replay_accounted(replay, &calls, from, to);
+}
+
+static void null_drain(struct replay *replay) {
+    replay_drain(replay, &calls);
+}
+
+const struct backend backend_null = {null_run, null_run_accounted, null_drain};

@@ -1,0 +1,124 @@
+#include "compare/worker/library_check.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <gnu/libc-version.h>
+#include <limits.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* The object that defines what a call of `name` from this program reaches; base NULL when there is none. */
+static Dl_info definer_find(const char *name) {
+    Dl_info info = {0};
+    void *address = dlsym(RTLD_DEFAULT, name);
+    if (!address || !dladdr(address, &info))
+        return (Dl_info){0};
+    return info;
+}
+
+static Dl_info libc_find(void) {
+    Dl_info info = {0};
+    if (!dladdr((void *)(uintptr_t)gnu_get_libc_version, &info))
+        return (Dl_info){0};
+    return info;
+}
+
+struct build_id_search {
+    const void *base;
+    char *text;
+};
+
+static void build_id_format(const unsigned char *bytes, size_t count, char *text) {
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < count && 2 * i + 2 < WORKER_BUILD_ID_BYTES; i++) {
+        text[2 * i] = digits[bytes[i] >> 4];
+        text[2 * i + 1] = digits[bytes[i] & 15];
+        text[2 * i + 2] = '\0';
+    }
+}
+
+static void notes_search(const char *at, size_t bytes, char *text) {
+    const char *end = at + bytes;
+    while ((size_t)(end - at) >= sizeof(ElfW(Nhdr))) {
+        const ElfW(Nhdr) *note = (const void *)at;
+        size_t name_bytes = ((size_t)note->n_namesz + 3) & ~(size_t)3;
+        size_t body_bytes = ((size_t)note->n_descsz + 3) & ~(size_t)3;
+        const char *name = at + sizeof *note;
+        if (name_bytes + body_bytes > (size_t)(end - name))
+            return;
+        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
+            build_id_format((const unsigned char *)name + name_bytes, note->n_descsz, text);
+            return;
+        }
+        at = name + name_bytes + body_bytes;
+    }
+}
+
+static int object_visit(struct dl_phdr_info *object, size_t info_bytes, void *ctx) {
+    struct build_id_search *search = ctx;
+    (void)info_bytes;
+    const char *lowest = NULL;
+    for (int i = 0; i < object->dlpi_phnum; i++)
+        if (object->dlpi_phdr[i].p_type == PT_LOAD && !object->dlpi_phdr[i].p_offset)
+            lowest = (const char *)object->dlpi_addr + object->dlpi_phdr[i].p_vaddr;
+    if (lowest != search->base)
+        return 0;
+    for (int i = 0; i < object->dlpi_phnum; i++)
+        if (object->dlpi_phdr[i].p_type == PT_NOTE)
+            notes_search((const char *)object->dlpi_addr + object->dlpi_phdr[i].p_vaddr, object->dlpi_phdr[i].p_memsz,
+                         search->text);
+    return 1;
+}
+
+static bool file_is_same(const char *a, const char *b) {
+    struct stat stat_a, stat_b;
+    return !stat(a, &stat_a) && !stat(b, &stat_b) && stat_a.st_dev == stat_b.st_dev && stat_a.st_ino == stat_b.st_ino;
+}
+
+static enum err malloc_place_check(const struct worker_request *request, const Dl_info *found, struct diag *diag) {
+    Dl_info libc = libc_find();
+    if (!request->library[0]) {
+        if (found->dli_fbase == libc.dli_fbase)
+            return ERR_OK;
+        return diag_set(diag, ERR_INVALID, NULL, "malloc lives in %s, not in the C library: something preloads it",
+                        found->dli_fname);
+    }
+    if (file_is_same(found->dli_fname, request->library))
+        return ERR_OK;
+    if (found->dli_fbase == libc.dli_fbase)
+        return diag_set(diag, ERR_INVALID, request->library,
+                        "not a malloc library that can be preloaded here: malloc still is the C library's");
+    return diag_set(diag, ERR_INVALID, request->library, "defines no malloc itself, it comes from %s: name that file",
+                    found->dli_fname);
+}
+
+static enum err family_check(const Dl_info *owner, bool needs_aligned, struct diag *diag) {
+    static const char *const names[] = {"calloc", "realloc", "free", "posix_memalign"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0] - !needs_aligned; i++) {
+        Dl_info info = definer_find(names[i]);
+        if (info.dli_fbase != owner->dli_fbase)
+            return diag_set(diag, ERR_INVALID, owner->dli_fname, "defines malloc but not %s, which comes from %s",
+                            names[i], info.dli_fname ? info.dli_fname : "nowhere");
+    }
+    return ERR_OK;
+}
+
+enum err library_check(const struct worker_request *request, bool needs_aligned, struct worker_reply *reply,
+                       struct diag *diag) {
+    Dl_info owner = definer_find("malloc");
+    if (!owner.dli_fbase)
+        return diag_set(diag, ERR_INVALID, NULL, "this process has no malloc");
+    enum err err = malloc_place_check(request, &owner, diag);
+    if (!err)
+        err = family_check(&owner, needs_aligned, diag);
+    if (err)
+        return err;
+    snprintf(reply->library, sizeof reply->library, "%s", owner.dli_fname);
+    struct build_id_search search = {owner.dli_fbase, reply->build_id};
+    dl_iterate_phdr(object_visit, &search);
+    reply->has_usable_size = definer_find("malloc_usable_size").dli_fbase == owner.dli_fbase;
+    return ERR_OK;
+}

@@ -1,0 +1,23 @@
+/**
+ * library_check.h: is the malloc that this process calls really the one asked for?
+ *
+ * A preload that failed is only a line on stderr: the process then runs on the C library's malloc, and a careless tool
+ * measures that under the wrong name. So the worker looks where each function it will call lives.
+ */
+#ifndef MMREPLAY_COMPARE_WORKER_LIBRARY_CHECK_H
+#define MMREPLAY_COMPARE_WORKER_LIBRARY_CHECK_H
+
+#include <stdbool.h>
+
+#include "compare/worker/worker_protocol.h"
+
+/**
+ * Demands malloc, calloc, realloc, free and, when `needs_aligned`, posix_memalign from one object: the file
+ * `request->library`, or the C library when that is empty. Fills the reply's library, build_id and has_usable_size
+ * (false when malloc_usable_size is another object's: asking it would be undefined).
+ * Allocates nothing.
+ */
+enum err library_check(const struct worker_request *request, bool needs_aligned, struct worker_reply *reply,
+                       struct diag *diag);
+
+#endif

@@ -1,0 +1,16 @@
+/**
+ * pins.h: what keeps the pool's arenas alive.
+ */
+#ifndef MMREPLAY_COMPARE_WORKER_PINS_H
+#define MMREPLAY_COMPARE_WORKER_PINS_H
+
+#include "compare/worker/worker_protocol.h"
+#include "traces/program.h"
+
+/** Describes all arenas of `pool`. Cost: a walk over all pools. */
+void pins_take(const struct pool *pool, uint64_t operation_index, struct worker_pins *out);
+
+/** Index of the last sample of lowest live bytes behind the live peak; the peak's own when nothing follows it. */
+uint64_t program_trough_sample(const struct program *program);
+
+#endif
