@@ -1,0 +1,332 @@
+#include "compare/report_text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/units.h"
+
+#include "compare/arena_parts.h"
+#include "compare/text_table.h"
+
+enum {
+    COLUMN_NAME,
+    COLUMN_NS,
+    COLUMN_RATIO,
+    COLUMN_FRAG_AVG,
+    COLUMN_FRAG_LIVE_PEAK,
+    COLUMN_FRAG_RESIDENT_PEAK,
+    COLUMN_RESIDENT_PEAK,
+    COLUMN_END,
+    COLUMN_DRAINED,
+    COLUMN_RETURN_TROUGH,
+    COLUMN_RETURN_DRAINED,
+    COLUMN_COUNT
+};
+
+static void heads_set(struct text_table *table, const char *const heads[COLUMN_COUNT]) {
+    for (size_t i = 0; i < COLUMN_COUNT; i++)
+        text_table_set(table, i, "%s", heads[i]);
+}
+
+static enum err head_add(struct text_table *table, const struct report *report) {
+    static const char *const first[COLUMN_COUNT] = {"",        "ns per operation", "",        "frag.",
+                                                    "at live", "at RSS",           "RSS MiB", "RSS MiB",
+                                                    "RSS MiB", "returned",         "returned"};
+    static const char *const second[COLUMN_COUNT] = {
+        "allocator", "median [95 %]", "", "mean", "peak", "peak", "peak", "at end", "drained", "trough", "drained"};
+    enum err err = text_table_row(table);
+    if (err)
+        return err;
+    heads_set(table, first);
+    text_table_set(table, COLUMN_RATIO, "time / %s", report->experiment->results[0].allocator.name);
+    err = text_table_row(table);
+    if (err)
+        return err;
+    heads_set(table, second);
+    text_table_set(table, COLUMN_RATIO, "paired [95 %%]");
+    return ERR_OK;
+}
+
+/* Three significant digits of the value; its interval as fine as that. */
+static int decimals_of(double value) {
+    return value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+}
+
+static void estimate_set(struct text_table *table, size_t column, const struct estimate *estimate) {
+    int decimals = decimals_of(estimate->value);
+    if (estimate->has_interval)
+        text_table_set(table, column, "%.*f [%.*f, %.*f]", decimals, estimate->value, decimals, estimate->low, decimals,
+                       estimate->high);
+    else
+        text_table_set(table, column, "%.*f", decimals, estimate->value);
+}
+
+/* How a column of the memory pass is written. */
+enum cell_format { CELL_RATIO, CELL_MIB, CELL_PERCENT };
+
+static void value_set(struct text_table *table, size_t column, const struct metric_value *value,
+                      enum cell_format format) {
+    double number = value->estimate.value;
+    if (value->reason)
+        text_table_set(table, column, "n/a");
+    else if (format == CELL_RATIO)
+        text_table_set(table, column, "%.*f", number < 9.995 ? 3 : decimals_of(number), number);
+    else if (format == CELL_MIB)
+        text_table_set(table, column, "%.*f", decimals_of(number / 1048576), number / 1048576);
+    else
+        text_table_set(table, column, "%.1f %%", 100 * number);
+}
+
+/* The columns of the memory pass, and how each is written. */
+static const struct {
+    size_t column;
+    enum metric metric;
+    enum cell_format format;
+} memory_columns[] = {
+    {COLUMN_FRAG_AVG, METRIC_FRAG_AVG, CELL_RATIO},
+    {COLUMN_FRAG_LIVE_PEAK, METRIC_FRAG_AT_LIVE_PEAK, CELL_RATIO},
+    {COLUMN_FRAG_RESIDENT_PEAK, METRIC_FRAG_AT_RESIDENT_PEAK, CELL_RATIO},
+    {COLUMN_RESIDENT_PEAK, METRIC_RESIDENT_PEAK, CELL_MIB},
+    {COLUMN_END, METRIC_END_RESIDENT, CELL_MIB},
+    {COLUMN_DRAINED, METRIC_DRAINED_RESIDENT, CELL_MIB},
+    {COLUMN_RETURN_TROUGH, METRIC_RETURN_AT_TROUGH, CELL_PERCENT},
+    {COLUMN_RETURN_DRAINED, METRIC_DRAINED_RETURN, CELL_PERCENT},
+};
+enum { MEMORY_COLUMNS = sizeof memory_columns / sizeof memory_columns[0] };
+
+static void measured_row_fill(struct text_table *table, const struct report *report, size_t index) {
+    const struct metric_value *values = report->sets[index].values;
+    if (values[METRIC_NS_PER_OP].reason)
+        text_table_set(table, COLUMN_NS, "n/a");
+    else
+        estimate_set(table, COLUMN_NS, &values[METRIC_NS_PER_OP].estimate);
+    if (!index)
+        text_table_set(table, COLUMN_RATIO, "1");
+    else if (!report->ratios[index].sample_count)
+        text_table_set(table, COLUMN_RATIO, "n/a");
+    else
+        estimate_set(table, COLUMN_RATIO, &report->ratios[index]);
+    for (size_t i = 0; i < MEMORY_COLUMNS; i++)
+        value_set(table, memory_columns[i].column, &values[memory_columns[i].metric], memory_columns[i].format);
+}
+
+static enum err row_add(struct text_table *table, const struct report *report, size_t index) {
+    const struct allocator_result *result = &report->experiment->results[index];
+    enum err err = text_table_row(table);
+    if (err)
+        return err;
+    text_table_set(table, COLUMN_NAME, "%s", result->allocator.name);
+    if (result->status != RUN_DONE) {
+        text_table_span(table, result->failure);
+    } else if (result->allocator.backend == WORKER_NULL) {
+        const struct metric_value *raw = &report->sets[index].values[METRIC_NS_PER_OP_RAW];
+        if (!raw->reason)
+            estimate_set(table, COLUMN_NS, &raw->estimate);
+        text_table_set(table, COLUMN_RATIO, "subtracted");
+    } else {
+        measured_row_fill(table, report, index);
+    }
+    return ERR_OK;
+}
+
+static enum err main_table_print(const struct report *report, size_t width, FILE *out) {
+    struct text_table *table = NULL;
+    enum err err = text_table_create(COLUMN_COUNT, &table);
+    if (!err)
+        err = head_add(table, report);
+    for (size_t i = 0; i < report->experiment->count && !err; i++)
+        err = row_add(table, report, i);
+    if (!err)
+        text_table_print(table, width, out);
+    text_table_destroy(table);
+    return err;
+}
+
+/* Every reason behind an n/a once, with whom it concerns. */
+static void reasons_print(const struct report *report, size_t width, FILE *out) {
+    const struct experiment *experiment = report->experiment;
+    for (size_t column = 0; column < MEMORY_COLUMNS; column++) {
+        for (size_t i = 0; i < experiment->count; i++) {
+            const char *reason = report->sets[i].values[memory_columns[column].metric].reason;
+            const struct allocator_result *result = &experiment->results[i];
+            bool told = !reason || result->allocator.backend == WORKER_NULL || result->status != RUN_DONE;
+            for (size_t c = 0; c <= column && !told; c++)
+                for (size_t j = 0; j < (c == column ? i : experiment->count) && !told; j++)
+                    told = report->sets[j].values[memory_columns[c].metric].reason == reason;
+            if (told)
+                continue;
+            char text[256];
+            snprintf(text, sizeof text, "%s: %s", metric_infos[memory_columns[column].metric].key, reason);
+            text_wrap_print("n/a: ", text, width, out);
+        }
+    }
+}
+
+static void program_line_print(const struct trace_info *info, FILE *out) {
+    fprintf(out, "%s", info->name ? info->name : "(unnamed trace)");
+    if (info->program_interpreter || info->program_version)
+        fprintf(out, ", %s", info->program_interpreter ? info->program_interpreter : info->program_version);
+    if (info->program_command)
+        fprintf(out, ": %s", info->program_command);
+    fputc('\n', out);
+}
+
+static void trace_lines_print(const struct report *report, size_t width, FILE *out) {
+    const struct trace_summary *summary = &report->experiment->program->header->summary;
+    char operations[UNITS_TEXT_BYTES], peak[UNITS_TEXT_BYTES], blocks[UNITS_TEXT_BYTES], end[UNITS_TEXT_BYTES];
+    char text[512];
+    program_line_print(report->info, out);
+    snprintf(text, sizeof text,
+             "%s operations on %" PRIu32 " thread%s, live peak %s in at most %s blocks, %s live at the end",
+             units_format_count(summary->operation_count, operations), summary->thread_count,
+             summary->thread_count == 1 ? "" : "s", units_format_bytes(summary->live_peak_bytes, peak),
+             units_format_count(summary->live_peak_blocks, blocks), units_format_bytes(summary->live_end_bytes, end));
+    text_wrap_print("  ", text, width, out);
+    if (summary->thread_count <= 1)
+        return;
+    snprintf(text, sizeof text,
+             "the program ran %" PRIu32
+             " threads; all of it is replayed on one, in the recorded order: per-thread caches, "
+             "remote frees and contention are not in these figures",
+             summary->thread_count);
+    text_wrap_print("  ", text, width, out);
+}
+
+void report_text_machine_print(const struct experiment *experiment, size_t width, FILE *out) {
+    const struct environment *environment = &experiment->environment;
+    char text[2048], cpu[32] = "no cpu pinned";
+    if (environment->pinned_cpu >= 0)
+        snprintf(cpu, sizeof cpu, "pinned to cpu %d", environment->pinned_cpu);
+    snprintf(text, sizeof text,
+             "%s, %d cpu%s%s, %s, %s; %s, ASLR %s, huge pages %s%s%s; %" PRIu32 " of %" PRIu32 " rounds%s%s%s",
+             environment->cpu[0] ? environment->cpu : "unknown cpu", environment->cpu_count,
+             environment->cpu_count == 1 ? "" : "s", environment->virtual_machine ? " (virtual machine)" : "",
+             environment->kernel, environment->libc, cpu, environment->aslr[0] ? environment->aslr : "unknown",
+             environment->thp[0] ? environment->thp : "unknown", environment->governor[0] ? ", governor " : "",
+             environment->governor, experiment->rounds_done, experiment->options.rounds,
+             experiment->options.touch ? "" : ", blocks not touched", environment->settings[0] ? ", with " : "",
+             environment->settings);
+    text_wrap_print("on ", text, width, out);
+}
+
+/* The split at the live peak and at the end, side by side, with its sum below. */
+static enum err split_table_print(const struct worker_sample *const at[2], size_t width, FILE *out) {
+    struct text_table *table = NULL;
+    enum err err = text_table_create(5, &table);
+    if (!err)
+        err = text_table_row(table);
+    if (!err) {
+        text_table_set(table, 0, "  bytes of arenas");
+        text_table_set(table, 1, "at live peak");
+        text_table_set(table, 3, "at the end");
+    }
+    for (size_t i = 0; i <= ARENA_PART_COUNT && !err; i++) {
+        err = text_table_row(table);
+        if (err)
+            break;
+        text_table_set(table, 0, "  %s", i < ARENA_PART_COUNT ? arena_parts[i].label : "= arenas x arena size");
+        for (size_t j = 0; j < 2; j++) {
+            uint64_t total = at[j]->split.arena_bytes_total;
+            uint64_t bytes = i < ARENA_PART_COUNT ? arena_parts[i].get(at[j]) : total;
+            char count[UNITS_TEXT_BYTES];
+            text_table_set(table, 1 + 2 * j, "%s", units_format_count(bytes, count));
+            if (total)
+                text_table_set(table, 2 + 2 * j, "%5.1f %%", 100 * (double)bytes / (double)total);
+        }
+    }
+    if (!err)
+        text_table_print(table, width, out);
+    text_table_destroy(table);
+    return err;
+}
+
+static void pins_line_print(const char *when, const struct worker_pins *pins, size_t align_bytes, size_t width,
+                            FILE *out) {
+    if (!pins->taken || !pins->arena_count)
+        return;
+    char text[1024];
+    uint64_t sparse = pins->occupancy[0];
+    uint64_t sole = 0;
+    size_t most = 0;
+    for (size_t i = 0; i < pins->class_count; i++) {
+        sole += pins->class_sole_arenas[i];
+        if (pins->class_arenas[i] > pins->class_arenas[most])
+            most = i;
+    }
+    int used = snprintf(text, sizeof text,
+                        "%" PRIu64 " arena%s %s: %" PRIu64 " empty, %" PRIu64 " less than a tenth full, %" PRIu64
+                        " held by a single size class",
+                        pins->arena_count, pins->arena_count == 1 ? "" : "s", when, pins->empty_count, sparse, sole);
+    if (pins->class_count && pins->class_arenas[most])
+        snprintf(text + used, sizeof text - (size_t)used,
+                 "; blocks of %zu bytes hold the most: %" PRIu64 " arena%s with %" PRIu64 " of them",
+                 (most + 1) * align_bytes, pins->class_arenas[most], pins->class_arenas[most] == 1 ? "" : "s",
+                 pins->class_blocks[most]);
+    text_wrap_print("  ", text, width, out);
+}
+
+static enum err pool_print(const struct report *report, size_t index, size_t width, FILE *out) {
+    const struct allocator_result *result = &report->experiment->results[index];
+    const struct metric_value *values = report->sets[index].values;
+    const struct worker_sample *const at[2] = {report_peak_sample(report, index), report_end_sample(report, index)};
+    const struct pool_config *config = &result->probe.pool;
+    char arena[UNITS_TEXT_BYTES], pool[UNITS_TEXT_BYTES], text[512];
+    if (!at[0] || !at[1])
+        return ERR_OK;
+    const struct pool_counts *counts = &at[1]->counts;
+    int used = snprintf(text, sizeof text, "arenas of %s in pools of %s: %" PRIu64 " mapped, %" PRIu64 " returned",
+                        units_format_bytes(config->arena_bytes, arena), units_format_bytes(config->pool_bytes, pool),
+                        counts->arenas_mapped_count, counts->arenas_returned_count);
+    if (!values[METRIC_ARENA_RETURN].reason)
+        used += snprintf(text + used, sizeof text - (size_t)used, " (%.1f %%)",
+                         100 * values[METRIC_ARENA_RETURN].estimate.value);
+    used += snprintf(text + used, sizeof text - (size_t)used,
+                     ", %" PRIu64 " at most, %" PRIu64 " at the end, %" PRIu64 " after the drain",
+                     counts->arenas_peak_count, counts->arenas_count,
+                     result->memories[0].reply.drained[0].counts.arenas_count);
+    if (!values[METRIC_ARENA_FRAG_AVG].reason)
+        snprintf(text + used, sizeof text - (size_t)used, "; arena bytes / live bytes in arenas %.3f on average",
+                 values[METRIC_ARENA_FRAG_AVG].estimate.value);
+    char lead[ALLOCATOR_NAME_BYTES + 2];
+    snprintf(lead, sizeof lead, "%s: ", result->allocator.name);
+    fputc('\n', out);
+    text_wrap_print(lead, text, width, out);
+    enum err err = split_table_print(at, width, out);
+    pins_line_print("at the lowest live bytes after the peak", &result->memories[0].reply.pins_at_trough,
+                    config->align_bytes, width, out);
+    pins_line_print("at the end", &result->memories[0].reply.pins_at_end, config->align_bytes, width, out);
+    return err;
+}
+
+static void warnings_print(const struct report *report, size_t width, FILE *out) {
+    for (size_t i = 0; i < report->warning_count; i++) {
+        if (!i)
+            fputc('\n', out);
+        text_wrap_print("warning: ", report->warnings[i].text, width, out);
+    }
+    if (report->experiment->interrupted)
+        text_wrap_print("warning: ", "interrupted: only what had been measured by then is shown", width, out);
+}
+
+enum err report_text_print(const struct report *report, size_t width, FILE *out) {
+    trace_lines_print(report, width, out);
+    fputc('\n', out);
+    enum err err = main_table_print(report, width, out);
+    reasons_print(report, width, out);
+    for (size_t i = 0; i < report->experiment->count && !err; i++)
+        if (report->experiment->results[i].allocator.backend == WORKER_POOL)
+            err = pool_print(report, i, width, out);
+    warnings_print(report, width, out);
+    return err;
+}
+
+void report_text_legend_print(size_t width, FILE *out) {
+    text_wrap_print(
+        "",
+        "ns per operation: median of the rounds, the null allocator's time subtracted. frag.: resident / live "
+        "bytes, mean over the trace and at the two peaks. RSS: anonymous resident memory at its peak, at the "
+        "end of the trace, and when what the trace left alive is freed too. returned: 1 - (RSS - live) at the "
+        "lowest live bytes after the peak / peak RSS; 1 - drained RSS / peak RSS.",
+        width, out);
+}

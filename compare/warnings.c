@@ -1,0 +1,176 @@
+/*
+ * What can be wrong with a measurement, in the form: fact; likely cause; what to try.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/units.h"
+
+#include "compare/report.h"
+
+/* Limits, each chosen so that what stays below it cannot turn a verdict. */
+static const double null_share_limit = 0.5;
+static const double interval_limit = 0.10;
+static const double waiting_limit = 0.02;
+static const double loop_short_ns = 5e6;
+
+static enum err machine_judge(struct report *report) {
+    const struct environment *environment = &report->experiment->environment;
+    enum err err = ERR_OK;
+    if (environment->governor[0] && strcmp(environment->governor, "performance") != 0)
+        err = report_warn(report, -1,
+                          "cpu %d runs under the governor '%s'; its clock may change between rounds; try: cpupower "
+                          "frequency-set -g performance",
+                          environment->pinned_cpu, environment->governor);
+    if (!err && strcmp(environment->turbo, "on") == 0)
+        err =
+            report_warn(report, -1,
+                        "the clock may boost (turbo is on); it follows temperature and load; try switching it off, or "
+                        "more rounds (-n)");
+    if (!err && environment->has_load && environment->load_average > 0.5 * environment->cpu_count)
+        err = report_warn(report, -1,
+                          "the load average was %.1f on %d cpus at the start; other programs share caches and memory "
+                          "with the replay; try again on a quiet machine, or more rounds (-n)",
+                          environment->load_average, environment->cpu_count);
+    return err;
+}
+
+static enum err placement_judge(struct report *report) {
+    const struct environment *environment = &report->experiment->environment;
+    enum err err = ERR_OK;
+    if (strcmp(environment->aslr, "on") == 0)
+        err = report_warn(report, -1,
+                          "address randomisation could not be switched off; a container profile may forbid "
+                          "personality(2); addresses, and times with them, vary from run to run");
+    if (!err && environment->pinned_cpu < 0)
+        err = report_warn(report, -1,
+                          "the workers could not be pinned to one cpu; a container may forbid sched_setaffinity(2); "
+                          "migrations add noise to the times");
+    return err;
+}
+
+static enum err trace_judge(struct report *report) {
+    const struct trace_summary *summary = &report->experiment->program->header->summary;
+    char bytes[UNITS_TEXT_BYTES];
+    if (summary->live_peak_bytes < METRIC_LIVE_FLOOR_BYTES)
+        return report_warn(report, -1,
+                           "the trace holds only %s at its peak; whole pages dominate below 256 KiB, so fragmentation "
+                           "is not given; try a trace of a larger run",
+                           units_format_bytes(summary->live_peak_bytes, bytes));
+    return ERR_OK;
+}
+
+/* What of the loop's time its process did not run: the CPU was someone else's. */
+static double waiting_share(const struct allocator_result *result, uint32_t rounds) {
+    uint64_t elapsed_ns = 0, cpu_ns = 0;
+    for (uint32_t round = 0; round < rounds; round++) {
+        elapsed_ns += result->times[round].elapsed_ns;
+        cpu_ns += result->times[round].cpu_ns;
+    }
+    return elapsed_ns > cpu_ns ? (double)(elapsed_ns - cpu_ns) / (double)elapsed_ns : 0;
+}
+
+static enum err interval_judge(struct report *report, size_t index) {
+    const struct allocator_result *result = &report->experiment->results[index];
+    const struct metric_value *value = &report->sets[index].values[METRIC_NS_PER_OP];
+    if (value->reason)
+        return ERR_OK;
+    const struct estimate *estimate = &value->estimate;
+    enum err err = ERR_OK;
+    if (estimate->has_interval && estimate->high - estimate->low > 2 * interval_limit * fabs(estimate->value))
+        err = report_warn(report, (int)index,
+                          "%s: the interval of its time is %.0f %% of the median wide; something else ran, or the loop "
+                          "is too short; try a quiet machine or more rounds (-n)",
+                          result->allocator.name, 100 * (estimate->high - estimate->low) / fabs(estimate->value));
+    if (!err && estimate->coverage < 0.95)
+        err = report_warn(report, (int)index, "%s: %zu rounds give an interval of %.1f %% only, not 95 %%; try -n 9",
+                          result->allocator.name, estimate->sample_count, 100 * estimate->coverage);
+    double waited = waiting_share(result, report->experiment->options.rounds);
+    if (!err && waited > waiting_limit)
+        err =
+            report_warn(report, (int)index,
+                        "%s: its process waited during %.1f %% of the measured time; another process used cpu %d; try "
+                        "--cpu with an idle one",
+                        result->allocator.name, 100 * waited, report->experiment->environment.pinned_cpu);
+    return err;
+}
+
+static enum err loop_judge(struct report *report, size_t index) {
+    const struct allocator_result *result = &report->experiment->results[index];
+    const struct metric_value *raw = &report->sets[index].values[METRIC_NS_PER_OP_RAW];
+    const struct metric_value *null_cost = &report->sets[index].values[METRIC_NULL_NS_PER_OP];
+    double operations = (double)report->experiment->program->header->summary.operation_count;
+    if (raw->reason || null_cost->reason)
+        return ERR_OK;
+    enum err err = ERR_OK;
+    double share = null_cost->estimate.value / raw->estimate.value;
+    if (share > null_share_limit)
+        err = report_warn(report, (int)index,
+                          "%s: %.0f %% of its time is the replay loop's own, subtracted; the trace is bound by reading "
+                          "ops and touching blocks; small differences between allocators are not safe here",
+                          result->allocator.name, 100 * share);
+    if (!err && raw->estimate.value * operations < loop_short_ns)
+        err = report_warn(report, (int)index,
+                          "%s: the loop ran for only %.2f ms; start-up and page faults weigh much; try a longer trace",
+                          result->allocator.name, raw->estimate.value * operations / 1e6);
+    return err;
+}
+
+static enum err requests_judge(struct report *report, size_t index) {
+    const struct allocator_result *result = &report->experiment->results[index];
+    char count[UNITS_TEXT_BYTES];
+    if (!result->refused_count)
+        return ERR_OK;
+    return report_warn(
+        report, (int)index,
+        "%s refused %s requests (NULL), so it held less than the trace asked for; memory was short or the "
+        "library limits sizes; its figures are not comparable with the others'",
+        result->allocator.name, units_format_count(result->refused_count, count));
+}
+
+static enum err memory_judge(struct report *report, size_t index) {
+    const struct allocator_result *result = &report->experiment->results[index];
+    const struct worker_sample *end = report_end_sample(report, index);
+    char bytes[UNITS_TEXT_BYTES];
+    uint64_t major = 0;
+    for (uint32_t round = 0; round < report->experiment->options.rounds; round++)
+        major += result->times[round].major_fault_count;
+    enum err err = ERR_OK;
+    if (end && end->lazy_free_bytes >= 1 << 20)
+        err =
+            report_warn(report, (int)index,
+                        "%s: %s of what is resident at the end was given back with MADV_FREE; the kernel takes it only "
+                        "under pressure, so it still counts as resident",
+                        result->allocator.name, units_format_bytes(end->lazy_free_bytes, bytes));
+    if (!err && major)
+        err =
+            report_warn(report, (int)index,
+                        "%s: %s major page faults in the timed loops; memory is short and the machine swaps; its times "
+                        "are the disk's",
+                        result->allocator.name, units_format_count(major, bytes));
+    return err;
+}
+
+static enum err failure_judge(struct report *report, size_t index) {
+    const struct allocator_result *result = &report->experiment->results[index];
+    if (result->status == RUN_DONE)
+        return ERR_OK;
+    return report_warn(report, (int)index, "%s: %.400s; what was measured before stands, the rest is n/a",
+                       result->allocator.name, result->failure);
+}
+
+enum err warnings_collect(struct report *report) {
+    static enum err (*const judges[])(struct report *, size_t) = {failure_judge, requests_judge, interval_judge,
+                                                                  loop_judge, memory_judge};
+    enum err err = machine_judge(report);
+    if (!err)
+        err = placement_judge(report);
+    if (!err)
+        err = trace_judge(report);
+    for (size_t i = 0; i < report->experiment->count && !err; i++)
+        for (size_t j = 0; j < sizeof judges / sizeof judges[0] && !err; j++)
+            if (report->experiment->results[i].allocator.backend != WORKER_NULL || judges[j] == failure_judge)
+                err = judges[j](report, i);
+    return err;
+}
