@@ -1,0 +1,38 @@
+/**
+ * events_encoder.h: events to the raw bytes of a member (NATIVE.md, "Raw bytes of an events member").
+ *
+ * Events are gathered until the member is full; then the items that occur most often get one-byte tokens and the raw
+ * bytes are made. Memory: about 8 MiB plus 24 bytes per thread. Cost: about 15 ns per event.
+ */
+#ifndef MMREPLAY_FORMATS_EVENTS_ENCODER_H
+#define MMREPLAY_FORMATS_EVENTS_ENCODER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/err.h"
+#include "traces/event.h"
+
+struct events_encoder;
+
+/** @return ERR_OK and *out owned by the caller, or ERR_NOMEM. */
+enum err events_encoder_create(struct events_encoder **out);
+void events_encoder_destroy(struct events_encoder *encoder);
+
+/**
+ * Adds one event of a valid trace (the caller's tracker has accepted it).
+ * @return ERR_OK or ERR_NOMEM.
+ */
+enum err events_encoder_add(struct events_encoder *encoder, const struct event *event);
+
+/** True when the member must be taken before the next event is added. */
+bool events_encoder_full(const struct events_encoder *encoder);
+
+/** Events added since the last member was taken. */
+uint32_t events_encoder_count(const struct events_encoder *encoder);
+
+/** Makes the raw bytes of the member and begins the next one. *bytes is borrowed until the next call. */
+enum err events_encoder_take(struct events_encoder *encoder, const uint8_t **bytes, size_t *count);
+
+#endif

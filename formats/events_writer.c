@@ -1,0 +1,174 @@
+#include "formats/events_writer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "formats/events_encoder.h"
+#include "formats/events_layout.h"
+#include "formats/varint.h"
+
+struct events_writer {
+    int fd;
+    const char *path;
+    struct events_encoder *encoder;
+    z_stream deflate;
+    uint8_t *member; /* the gzip member being made */
+    size_t member_capacity;
+    struct sha256 hash;
+    uint64_t file_bytes;
+    uint64_t event_count; /* in the members written */
+    uint64_t member_count;
+    uint8_t *index; /* raw bytes of the index member */
+    size_t index_bytes;
+    size_t index_capacity;
+};
+
+static enum err out_of_memory(const struct events_writer *writer, struct diag *diag) {
+    return diag_set(diag, ERR_NOMEM, writer->path, "out of memory while writing");
+}
+
+enum err events_writer_create(int fd, const char *path, int level, struct events_writer **out, struct diag *diag) {
+    struct events_writer *writer = calloc(1, sizeof *writer);
+    if (!writer)
+        return diag_set(diag, ERR_NOMEM, path, "out of memory while writing");
+    writer->fd = fd;
+    writer->path = path;
+    sha256_init(&writer->hash);
+    if (deflateInit2(&writer->deflate, level ? level : EVENTS_LEVEL_DEFAULT, Z_DEFLATED, -MAX_WBITS, 8,
+                     Z_DEFAULT_STRATEGY) != Z_OK) {
+        free(writer);
+        return diag_set(diag, ERR_NOMEM, path, "out of memory while writing");
+    }
+    if (events_encoder_create(&writer->encoder)) {
+        enum err err = out_of_memory(writer, diag);
+        events_writer_destroy(writer);
+        return err;
+    }
+    *out = writer;
+    return ERR_OK;
+}
+
+void events_writer_destroy(struct events_writer *writer) {
+    if (!writer)
+        return;
+    events_encoder_destroy(writer->encoder);
+    deflateEnd(&writer->deflate);
+    free(writer->member);
+    free(writer->index);
+    free(writer);
+}
+
+static enum err bytes_write(struct events_writer *writer, const uint8_t *bytes, size_t count, struct diag *diag) {
+    sha256_update(&writer->hash, bytes, count);
+    writer->file_bytes += count;
+    while (count) {
+        ssize_t written = write(writer->fd, bytes, count);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return diag_errno(diag, ERR_IO, writer->path, "cannot write");
+        bytes += written;
+        count -= (size_t)written;
+    }
+    return ERR_OK;
+}
+
+static enum err buffer_reserve(uint8_t **buffer, size_t *capacity, size_t bytes) {
+    if (bytes <= *capacity)
+        return ERR_OK;
+    uint8_t *larger = realloc(*buffer, bytes);
+    if (!larger)
+        return ERR_NOMEM;
+    *buffer = larger;
+    *capacity = bytes;
+    return ERR_OK;
+}
+
+/* Compresses `raw` into a member with that header (its member_bytes are set here) and writes it. */
+static enum err member_write(struct events_writer *writer, struct member_header header, const uint8_t *raw,
+                             size_t raw_bytes, struct diag *diag) {
+    size_t bound = MEMBER_HEADER_BYTES + deflateBound(&writer->deflate, raw_bytes) + MEMBER_TRAILER_BYTES;
+    if (bound > UINT32_MAX)
+        return diag_set(diag, ERR_LIMIT, writer->path, "the index of this trace is too large for the format");
+    if (buffer_reserve(&writer->member, &writer->member_capacity, bound))
+        return out_of_memory(writer, diag);
+    z_stream *stream = &writer->deflate;
+    deflateReset(stream);
+    stream->next_in = (uint8_t *)(uintptr_t)raw;
+    stream->avail_in = (uInt)raw_bytes;
+    stream->next_out = writer->member + MEMBER_HEADER_BYTES;
+    stream->avail_out = (uInt)(bound - MEMBER_HEADER_BYTES - MEMBER_TRAILER_BYTES);
+    if (deflate(stream, Z_FINISH) != Z_STREAM_END)
+        return diag_set(diag, ERR_NOMEM, writer->path, "zlib cannot compress a member");
+    little_write(stream->next_out, crc32_z(0, raw, raw_bytes), 4);
+    little_write(stream->next_out + 4, raw_bytes, 4);
+    header.member_bytes = (uint32_t)(stream->next_out + MEMBER_TRAILER_BYTES - writer->member);
+    member_header_write(&header, writer->member);
+    return bytes_write(writer, writer->member, header.member_bytes, diag);
+}
+
+static enum err index_append(struct events_writer *writer, uint64_t member_bytes, uint32_t event_count) {
+    size_t needed = writer->index_bytes + 2 * VARINT_BYTES_MAX;
+    if (needed > writer->index_capacity &&
+        buffer_reserve(&writer->index, &writer->index_capacity, needed + writer->index_capacity))
+        return ERR_NOMEM;
+    uint8_t *end = varint_write(writer->index + writer->index_bytes, member_bytes);
+    writer->index_bytes = (size_t)(varint_write(end, event_count) - writer->index);
+    return ERR_OK;
+}
+
+static enum err events_flush(struct events_writer *writer, struct diag *diag) {
+    const uint8_t *raw;
+    size_t raw_bytes;
+    uint64_t start = writer->file_bytes;
+    uint32_t count = events_encoder_count(writer->encoder);
+    struct member_header header = {.kind = MEMBER_EVENTS, .events_before = writer->event_count, .value = count};
+    if (events_encoder_take(writer->encoder, &raw, &raw_bytes))
+        return out_of_memory(writer, diag);
+    enum err err = member_write(writer, header, raw, raw_bytes, diag);
+    if (!err && index_append(writer, writer->file_bytes - start, count))
+        err = out_of_memory(writer, diag);
+    if (err)
+        return err;
+    writer->event_count += count;
+    writer->member_count++;
+    return ERR_OK;
+}
+
+enum err events_writer_put(struct events_writer *writer, const struct event *events, size_t count, struct diag *diag) {
+    for (size_t i = 0; i < count; i++) {
+        if (events_encoder_add(writer->encoder, &events[i]))
+            return out_of_memory(writer, diag);
+        if (events_encoder_full(writer->encoder)) {
+            enum err err = events_flush(writer, diag);
+            if (err)
+                return err;
+        }
+    }
+    return ERR_OK;
+}
+
+enum err events_writer_finish(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,
+                              struct diag *diag) {
+    enum err err = events_encoder_count(writer->encoder) ? events_flush(writer, diag) : ERR_OK;
+    if (err)
+        return err;
+    uint64_t index_byte = writer->file_bytes;
+    struct member_header header = {
+        .kind = MEMBER_INDEX, .events_before = writer->event_count, .value = writer->member_count};
+    err = member_write(writer, header, writer->index, writer->index_bytes, diag);
+    if (err)
+        return err;
+    header.kind = MEMBER_END;
+    header.value = index_byte;
+    err = member_write(writer, header, NULL, 0, diag);
+    if (err)
+        return err;
+    sha256_finish(&writer->hash, sha256);
+    *bytes = writer->file_bytes;
+    return ERR_OK;
+}

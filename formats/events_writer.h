@@ -1,0 +1,32 @@
+/**
+ * events_writer.h: NAME.events.gz: encoded members, compressed, with their index (NATIVE.md).
+ */
+#ifndef MMREPLAY_FORMATS_EVENTS_WRITER_H
+#define MMREPLAY_FORMATS_EVENTS_WRITER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/diag.h"
+#include "formats/sha256.h"
+#include "traces/event.h"
+
+struct events_writer;
+
+enum { EVENTS_LEVEL_DEFAULT = 6 }; /* level 9 saves 1 … 2 % and takes several times longer */
+
+/**
+ * @param fd borrowed, open for writing at its start. @param path what diagnostics call it; borrowed.
+ * @param level 1 … 9, 0 = the default.
+ */
+enum err events_writer_create(int fd, const char *path, int level, struct events_writer **out, struct diag *diag);
+void events_writer_destroy(struct events_writer *writer);
+
+/** The next events of a valid trace. @return ERR_OK, ERR_NOMEM, ERR_IO (disk full, …), ERR_LIMIT. */
+enum err events_writer_put(struct events_writer *writer, const struct event *events, size_t count, struct diag *diag);
+
+/** Writes what is left, the index and the end. @param sha256, bytes of the whole file. */
+enum err events_writer_finish(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,
+                              struct diag *diag);
+
+#endif

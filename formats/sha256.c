@@ -1,0 +1,93 @@
+#include "formats/sha256.h"
+
+#include <string.h>
+
+/* Fractional parts of the cube roots of the first 64 primes (FIPS 180-4, 4.2.2). */
+static const uint32_t round_constants[64] = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+};
+
+static uint32_t rotate_right(uint32_t word, unsigned count) {
+    return word >> count | word << (32 - count);
+}
+
+static uint32_t big_endian_load(const uint8_t *from) {
+    return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
+}
+
+static void schedule_expand(uint32_t words[64], const uint8_t *block) {
+    for (int i = 0; i < 16; i++)
+        words[i] = big_endian_load(block + 4 * i);
+    for (int i = 16; i < 64; i++) {
+        uint32_t early = words[i - 15], late = words[i - 2];
+        words[i] = words[i - 16] + words[i - 7] + (rotate_right(early, 7) ^ rotate_right(early, 18) ^ early >> 3) +
+                   (rotate_right(late, 17) ^ rotate_right(late, 19) ^ late >> 10);
+    }
+}
+
+static void block_compress(uint32_t state[8], const uint8_t *block) {
+    uint32_t words[64];
+    schedule_expand(words, block);
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+    uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+    for (int i = 0; i < 64; i++) {
+        uint32_t choice = (e & f) ^ (~e & g), majority = (a & b) ^ (a & c) ^ (b & c);
+        uint32_t first = h + (rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25)) + choice +
+                         round_constants[i] + words[i];
+        uint32_t second = (rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22)) + majority;
+        h = g, g = f, f = e, e = d + first;
+        d = c, c = b, b = a, a = first + second;
+    }
+    state[0] += a, state[1] += b, state[2] += c, state[3] += d;
+    state[4] += e, state[5] += f, state[6] += g, state[7] += h;
+}
+
+void sha256_init(struct sha256 *hash) {
+    static const uint32_t start[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    memcpy(hash->state, start, sizeof start);
+    hash->total_bytes = 0;
+}
+
+void sha256_update(struct sha256 *hash, const void *bytes, size_t count) {
+    const uint8_t *from = bytes;
+    size_t waiting = hash->total_bytes % SHA256_BLOCK_BYTES;
+    hash->total_bytes += count;
+    if (waiting) {
+        size_t missing = SHA256_BLOCK_BYTES - waiting;
+        size_t taken = count < missing ? count : missing;
+        memcpy(hash->pending + waiting, from, taken);
+        from += taken, count -= taken;
+        if (taken < missing)
+            return;
+        block_compress(hash->state, hash->pending);
+    }
+    for (; count >= SHA256_BLOCK_BYTES; from += SHA256_BLOCK_BYTES, count -= SHA256_BLOCK_BYTES)
+        block_compress(hash->state, from);
+    if (count)
+        memcpy(hash->pending, from, count);
+}
+
+void sha256_finish(struct sha256 *hash, char out[SHA256_TEXT_BYTES]) {
+    static const char digits[] = "0123456789abcdef";
+    uint64_t bits = hash->total_bytes * 8;
+    size_t waiting = hash->total_bytes % SHA256_BLOCK_BYTES;
+    uint8_t tail[2 * SHA256_BLOCK_BYTES] = {0x80};
+    size_t tail_bytes = (waiting < 56 ? 64 : 128) - waiting;
+    for (int i = 0; i < 8; i++)
+        tail[tail_bytes - 1 - i] = (uint8_t)(bits >> (8 * i));
+    sha256_update(hash, tail, tail_bytes);
+    for (int i = 0; i < SHA256_DIGEST_BYTES; i++) {
+        uint8_t byte = (uint8_t)(hash->state[i / 4] >> (24 - 8 * (i % 4)));
+        out[2 * i] = digits[byte >> 4];
+        out[2 * i + 1] = digits[byte & 15];
+    }
+    out[2 * SHA256_DIGEST_BYTES] = '\0';
+}
