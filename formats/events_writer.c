@@ -121,11 +121,13 @@ static enum err index_append(struct events_writer *writer, uint64_t member_bytes
     return ERR_OK;
 }
 
-static enum err events_flush(struct events_writer *writer, struct diag *diag) {
+enum err events_writer_flush(struct events_writer *writer, struct diag *diag) {
     const uint8_t *raw;
     size_t raw_bytes;
     uint64_t start = writer->file_bytes;
     uint32_t count = events_encoder_count(writer->encoder);
+    if (!count)
+        return ERR_OK;
     struct member_header header = {.kind = MEMBER_EVENTS, .events_before = writer->event_count, .value = count};
     if (events_encoder_take(writer->encoder, &raw, &raw_bytes))
         return out_of_memory(writer, diag);
@@ -144,7 +146,7 @@ enum err events_writer_put(struct events_writer *writer, const struct event *eve
         if (events_encoder_add(writer->encoder, &events[i]))
             return out_of_memory(writer, diag);
         if (events_encoder_full(writer->encoder)) {
-            enum err err = events_flush(writer, diag);
+            enum err err = events_writer_flush(writer, diag);
             if (err)
                 return err;
         }
@@ -154,7 +156,7 @@ enum err events_writer_put(struct events_writer *writer, const struct event *eve
 
 enum err events_writer_finish(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,
                               struct diag *diag) {
-    enum err err = events_encoder_count(writer->encoder) ? events_flush(writer, diag) : ERR_OK;
+    enum err err = events_writer_flush(writer, diag);
     if (err)
         return err;
     uint64_t index_byte = writer->file_bytes;

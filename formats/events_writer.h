@@ -25,6 +25,11 @@ void events_writer_destroy(struct events_writer *writer);
 /** The next events of a valid trace. @return ERR_OK, ERR_NOMEM, ERR_IO (disk full, …), ERR_LIMIT. */
 enum err events_writer_put(struct events_writer *writer, const struct event *events, size_t count, struct diag *diag);
 
+/**
+ * Ends the member under way, however small, and writes it: from here on a cut file can be salvaged up to this event.
+ */
+enum err events_writer_flush(struct events_writer *writer, struct diag *diag);
+
 /** Writes what is left, the index and the end. @param sha256, bytes of the whole file. */
 enum err events_writer_finish(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,
                               struct diag *diag);

@@ -1,0 +1,11 @@
+/**
+ * native_reader.h: the native format, NAME.yaml + NAME.events.gz, behind the registry of formats (format.h).
+ */
+#ifndef MMREPLAY_FORMATS_NATIVE_READER_H
+#define MMREPLAY_FORMATS_NATIVE_READER_H
+
+#include "formats/format_table.h"
+
+extern const struct format native_format;
+
+#endif

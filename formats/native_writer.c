@@ -1,0 +1,227 @@
+#include "formats/native_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "formats/description.h"
+#include "formats/events_writer.h"
+#include "traces/tracker.h"
+
+static const char yaml_suffix[] = ".yaml";
+static const char events_suffix[] = ".events.gz";
+
+enum { TEMPORARY_ATTEMPTS = 100 };
+
+/* A file on its way: written under a temporary name beside the final one. */
+struct draft {
+    char *path;      /* final */
+    char *temporary; /* NULL: none exists */
+    int fd;          /* −1: closed */
+};
+
+struct native_writer {
+    struct draft events;
+    struct draft yaml;
+    char *name; /* of the trace, from the path */
+    struct events_writer *encoder;
+    struct tracker *tracker;
+    bool failed;
+};
+
+static enum err out_of_memory(const char *path, struct diag *diag) {
+    return diag_set(diag, ERR_NOMEM, path, "out of memory while writing");
+}
+
+/* stem + suffix, owned by the caller. */
+static char *text_join(const char *stem, size_t stem_bytes, const char *suffix) {
+    char *joined = malloc(stem_bytes + strlen(suffix) + 1);
+    if (joined) {
+        memcpy(joined, stem, stem_bytes);
+        strcpy(joined + stem_bytes, suffix);
+    }
+    return joined;
+}
+
+/* A name that nothing has yet. */
+static enum err draft_open(struct draft *draft, struct diag *diag) {
+    char suffix[64];
+    for (int attempt = 0; attempt < TEMPORARY_ATTEMPTS; attempt++) {
+        snprintf(suffix, sizeof suffix, ".%ld-%d.tmp", (long)getpid(), attempt);
+        char *temporary = text_join(draft->path, strlen(draft->path), suffix);
+        if (!temporary)
+            return out_of_memory(draft->path, diag);
+        draft->fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (draft->fd >= 0) {
+            draft->temporary = temporary;
+            return ERR_OK;
+        }
+        free(temporary);
+        if (errno != EEXIST)
+            break;
+    }
+    return diag_errno(diag, ERR_IO, draft->path, "cannot create a file beside it");
+}
+
+static enum err draft_close(struct draft *draft, struct diag *diag) {
+    int failed = close(draft->fd);
+    draft->fd = -1;
+    return failed ? diag_errno(diag, ERR_IO, draft->path, "cannot write") : ERR_OK;
+}
+
+static enum err draft_rename(struct draft *draft, struct diag *diag) {
+    if (rename(draft->temporary, draft->path))
+        return diag_errno(diag, ERR_IO, draft->path, "cannot rename the finished file");
+    free(draft->temporary);
+    draft->temporary = NULL;
+    return ERR_OK;
+}
+
+static void draft_discard(struct draft *draft) {
+    if (draft->fd >= 0)
+        close(draft->fd);
+    if (draft->temporary)
+        unlink(draft->temporary);
+    free(draft->temporary);
+    free(draft->path);
+}
+
+static enum err paths_set(struct native_writer *writer, const char *yaml_path, struct diag *diag) {
+    size_t bytes = strlen(yaml_path), suffix_bytes = sizeof yaml_suffix - 1;
+    const char *slash = strrchr(yaml_path, '/');
+    const char *base = slash ? slash + 1 : yaml_path;
+    if (bytes <= suffix_bytes || strcmp(yaml_path + bytes - suffix_bytes, yaml_suffix) != 0 ||
+        strlen(base) == suffix_bytes)
+        return diag_set(diag, ERR_USAGE, yaml_path, "the name of a trace to be written must end in .yaml");
+    size_t stem_bytes = bytes - suffix_bytes;
+    writer->yaml.path = strdup(yaml_path);
+    writer->events.path = text_join(yaml_path, stem_bytes, events_suffix);
+    writer->name = text_join(base, strlen(base) - suffix_bytes, "");
+    return writer->yaml.path && writer->events.path && writer->name ? ERR_OK : out_of_memory(yaml_path, diag);
+}
+
+static enum err writer_prepare(struct native_writer *writer, const char *yaml_path, int level, struct diag *diag) {
+    enum err err = paths_set(writer, yaml_path, diag);
+    if (!err)
+        err = draft_open(&writer->events, diag);
+    if (!err)
+        err = draft_open(&writer->yaml, diag);
+    if (!err)
+        err = events_writer_create(writer->events.fd, writer->events.path, level, &writer->encoder, diag);
+    if (!err && tracker_create(&writer->tracker))
+        err = out_of_memory(yaml_path, diag);
+    return err;
+}
+
+enum err native_writer_create(const char *yaml_path, const struct native_writer_options *options,
+                              struct native_writer **out, struct diag *diag) {
+    int level = options ? options->level : 0;
+    if (level < 0 || level > 9)
+        return diag_set(diag, ERR_USAGE, yaml_path, "compression levels are 1 to 9, not %d", level);
+    struct native_writer *writer = calloc(1, sizeof *writer);
+    if (!writer)
+        return out_of_memory(yaml_path, diag);
+    writer->events.fd = writer->yaml.fd = -1;
+    enum err err = writer_prepare(writer, yaml_path, level, diag);
+    if (err)
+        native_writer_destroy(writer);
+    else
+        *out = writer;
+    return err;
+}
+
+void native_writer_destroy(struct native_writer *writer) {
+    if (!writer)
+        return;
+    draft_discard(&writer->events);
+    draft_discard(&writer->yaml);
+    events_writer_destroy(writer->encoder);
+    tracker_destroy(writer->tracker);
+    free(writer->name);
+    free(writer);
+}
+
+static enum err events_put(struct native_writer *writer, const struct event *events, size_t count, struct diag *diag) {
+    const struct event_block block = {
+        .events = events, .count = count, .first_index = tracker_summary(writer->tracker)->event_count};
+    for (size_t i = 0; i < count; i++) {
+        struct placement placement;
+        enum err err = tracker_apply(writer->tracker, &events[i], &placement);
+        if (err)
+            return tracker_explain(writer->tracker, err, &block, i, diag);
+    }
+    return events_writer_put(writer->encoder, events, count, diag);
+}
+
+static enum err sink_put(void *ctx, const struct event *events, size_t count, struct diag *diag) {
+    struct native_writer *writer = ctx;
+    if (writer->failed)
+        return diag_set(diag, ERR_USAGE, writer->yaml.path, "writing this trace has failed before");
+    enum err err = events_put(writer, events, count, diag);
+    writer->failed = err != ERR_OK;
+    return err;
+}
+
+struct event_sink native_writer_sink(struct native_writer *writer) {
+    return (struct event_sink){.ctx = writer, .put = sink_put};
+}
+
+static enum err yaml_write(struct native_writer *writer, const struct trace_info *info, struct diag *diag) {
+    char *text;
+    size_t bytes, done = 0;
+    enum err err = description_format(info, &text, &bytes);
+    if (err)
+        return out_of_memory(writer->yaml.path, diag);
+    while (done < bytes && !err) {
+        ssize_t written = write(writer->yaml.fd, text + done, bytes - done);
+        if (written > 0)
+            done += (size_t)written;
+        else if (errno != EINTR)
+            err = diag_errno(diag, ERR_IO, writer->yaml.path, "cannot write");
+    }
+    free(text);
+    return err;
+}
+
+/* The caller's words with the writer's numbers; shares the caller's strings. */
+static struct trace_info info_complete(const struct native_writer *writer, const struct trace_info *info, char *sha256,
+                                       uint64_t bytes) {
+    struct trace_info complete = *info;
+    const char *slash = strrchr(writer->events.path, '/');
+    if (!complete.name)
+        complete.name = writer->name;
+    complete.events_file = slash ? (char *)(uintptr_t)slash + 1 : writer->events.path;
+    complete.events_sha256 = sha256;
+    complete.events_bytes = bytes;
+    complete.summary = *tracker_summary(writer->tracker);
+    return complete;
+}
+
+enum err native_writer_finish(struct native_writer *writer, const struct trace_info *info, struct diag *diag) {
+    char sha256[SHA256_TEXT_BYTES];
+    uint64_t bytes = 0;
+    if (writer->failed)
+        return diag_set(diag, ERR_USAGE, writer->yaml.path, "writing this trace has failed before");
+    writer->failed = true;
+    enum err err = events_writer_finish(writer->encoder, sha256, &bytes, diag);
+    if (err)
+        return err;
+    struct trace_info complete = info_complete(writer, info, sha256, bytes);
+    err = yaml_write(writer, &complete, diag);
+    if (!err)
+        err = draft_close(&writer->events, diag);
+    if (!err)
+        err = draft_close(&writer->yaml, diag);
+    if (!err)
+        err = draft_rename(&writer->events, diag);
+    if (err)
+        return err;
+    err = draft_rename(&writer->yaml, diag);
+    if (err)
+        unlink(writer->events.path);
+    return err;
+}
