@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void diag_fill(struct diag *diag, enum err err, const char *path, const char *format, va_list arguments) {
+__attribute__((format(printf, 4, 0))) static void diag_fill(struct diag *diag, enum err err, const char *path,
+                                                            const char *format, va_list arguments) {
     diag->err = err;
     diag->place = DIAG_NOWHERE;
     diag->line = diag->column = diag->byte = 0;

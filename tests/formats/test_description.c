@@ -29,7 +29,7 @@ static const char *const lines[] = {
     "  codec: mmreplay-events-1",
     "  file: sample.events.gz",
     "  bytes: 12345",
-    "  sha256: " SHA,
+    ("  sha256: " SHA),
     "  count: 10",
     "  threads: 2",
     "  domains:",

@@ -1,0 +1,19 @@
+/**
+ * fuzz_input.h: what the bytes of a fuzzer's input for the events reader stand for.
+ *
+ * Bytes that begin like gzip are an events file as it is. All others are the raw contents of members, each led by its
+ * number of events and its length, two little-endian bytes each; a correct file is made around them, so that the
+ * fuzzer gets past the checksums.
+ */
+#ifndef MMREPLAY_TESTS_FORMATS_FUZZ_INPUT_H
+#define MMREPLAY_TESTS_FORMATS_FUZZ_INPUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { FUZZ_FILE_BYTES_MAX = 1 << 20, FUZZ_MEMBER_LEAD_BYTES = 4 };
+
+/** Makes the events file that `data` stands for at `out` (FUZZ_FILE_BYTES_MAX). @return its size. */
+size_t fuzz_input_expand(const uint8_t *data, size_t size, uint8_t *out);
+
+#endif

@@ -1,0 +1,98 @@
+/* Writes seeds for the fuzzers: fuzz_seeds FOLDER makes FOLDER/events and FOLDER/description. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "formats/description.h"
+#include "formats/events_encoder.h"
+#include "formats/events_layout.h"
+#include "tests/formats/fuzz_input.h"
+#include "tests/formats/random_trace.h"
+#include "traces/tracker.h"
+
+static void folder_make(const char *folder, const char *name) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (mkdir(path, 0777) && errno != EEXIST)
+        abort();
+}
+
+static void seed_write(const char *folder, const char *name, unsigned number, const void *bytes, size_t count) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s/%u", folder, name, number);
+    FILE *out = fopen(path, "w");
+    if (!out || fwrite(bytes, 1, count, out) != count || fclose(out))
+        abort();
+}
+
+/* A trace as members for fuzz_input.h. */
+static size_t members_make(const struct event *events, size_t count, size_t per_member, uint8_t *to) {
+    struct events_encoder *encoder;
+    uint8_t *start = to;
+    if (events_encoder_create(&encoder))
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *raw;
+        size_t bytes;
+        if (events_encoder_add(encoder, &events[i]))
+            abort();
+        if ((i + 1) % per_member && i + 1 < count)
+            continue;
+        little_write(to, events_encoder_count(encoder), 2);
+        if (events_encoder_take(encoder, &raw, &bytes) || bytes > 65535)
+            abort();
+        little_write(to + 2, bytes, 2);
+        memcpy(to + FUZZ_MEMBER_LEAD_BYTES, raw, bytes);
+        to += FUZZ_MEMBER_LEAD_BYTES + bytes;
+    }
+    events_encoder_destroy(encoder);
+    return (size_t)(to - start);
+}
+
+static void description_seed(const char *folder, unsigned number, const struct event *events, size_t count) {
+    char text[] = "a text, which is rather long as texts go, so that it is folded somewhere near its hundredth column";
+    char lines[] = "two\n  lines\n", odd[] = "\xff", sha256[65];
+    struct tracker *tracker;
+    struct placement placement;
+    char *out;
+    size_t bytes;
+    memset(sha256, 'a', 64), sha256[64] = '\0';
+    struct trace_info info = {.name = odd, .description = lines, .provenance = text, .capture_cpu = text};
+    info.events_file = text, info.events_sha256 = sha256, info.capture_page_bytes = 4096;
+    if (tracker_create(&tracker))
+        abort();
+    for (size_t i = 0; i < count; i++)
+        if (tracker_apply(tracker, &events[i], &placement))
+            abort();
+    info.summary = *tracker_summary(tracker);
+    tracker_destroy(tracker);
+    if (description_format(&info, &out, &bytes))
+        abort();
+    seed_write(folder, "description", number, out, bytes);
+    free(out);
+}
+
+int main(int count, char **arguments) {
+    static uint8_t members[FUZZ_FILE_BYTES_MAX], file[FUZZ_FILE_BYTES_MAX];
+    if (count != 2)
+        return 2;
+    mkdir(arguments[1], 0777);
+    folder_make(arguments[1], "events");
+    folder_make(arguments[1], "description");
+    for (unsigned seed = 1; seed <= 12; seed++) {
+        struct random_trace settings = {.seed = seed,
+                                        .thread_count = 1 + seed % 5,
+                                        .event_count = seed * 12,
+                                        .live_limit = 2 + seed * 3,
+                                        .wild_percent = seed % 4 * 20};
+        struct event *events = random_trace_make(&settings);
+        size_t bytes = members_make(events, settings.event_count, 5 + seed * 3, members);
+        seed_write(arguments[1], "events", 2 * seed, members, bytes);
+        seed_write(arguments[1], "events", 2 * seed + 1, file, fuzz_input_expand(members, bytes, file));
+        description_seed(arguments[1], seed, events, settings.event_count);
+        free(events);
+    }
+    return 0;
+}
