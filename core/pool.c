@@ -1,6 +1,6 @@
 /*
- * The instance and its hot paths. Each path is written once, over a shape; it is compiled for the common shape with
- * constants and for all others with what the instance holds.
+ * The instance and its hot paths. malloc and free exist twice: with the common shape's numbers as constants, and with
+ * the numbers of the instance (about a quarter slower, measured: two shifts by a variable and a load for each number).
  */
 #include "core/pool.h"
 
@@ -8,34 +8,24 @@
 #include <string.h>
 
 #include "core/pages.h"
-#include "core/pool_internal.h"
+#include "core/pool_arena.h"
 #include "core/raw.h"
 
-/* ---- the raw layer, counted ---- */
+/* ---- blocks of the raw layer, counted ---- */
 
-static POOL_SLOW void *raw_block_malloc(struct pool *pool, size_t bytes) {
-    void *block = raw_malloc(bytes);
-    if (block)
-        pool->raw_block_count++;
+static inline void *raw_block_counted(struct pool *pool, void *block) {
+    pool->raw_block_count += block != NULL;
     return block;
 }
 
-static POOL_SLOW void raw_block_free(struct pool *pool, void *block) {
+static inline void raw_block_free(struct pool *pool, void *block) {
     if (!block)
         return;
-    raw_free(block);
     pool->raw_block_count--;
+    raw_free(block);
 }
 
-/* ---- blocks ---- */
-
-POOL_INLINE bool shape_owns(struct pool *pool, const void *block, struct pool_shape shape) {
-    uintptr_t address = (uintptr_t)block, slot_bytes = (uintptr_t)1 << shape.slot_shift;
-    if (POOL_UNLIKELY(address >> shape.bottom_shift != pool->radix.hot_key))
-        return radix_owns_anywhere(&pool->radix, address);
-    struct radix_leaf leaf = pool->radix.hot[(address >> shape.slot_shift) & shape.bottom_mask];
-    return radix_leaf_covers(leaf, address & (slot_bytes - 1), slot_bytes);
-}
+/* ---- pools ---- */
 
 POOL_INLINE struct pool_header *header_of(const void *block, struct pool_shape shape) {
     return (struct pool_header *)((uintptr_t)block & ~shape.pool_mask);
@@ -54,7 +44,7 @@ static inline void link_push_front(struct pool_link *head, struct pool_link *lin
 }
 
 /* A pool's last free block was taken: carve one more, or take the pool, now full, off its list. */
-POOL_INLINE void header_refill(struct pool_header *header, uint32_t class_index, struct pool_shape shape) {
+POOL_INLINE void header_refill(struct pool_header *header, size_t block_bytes) {
     uint32_t offset = header->next_offset;
     if (POOL_UNLIKELY(offset > header->last_offset)) {
         link_remove(&header->link);
@@ -62,8 +52,19 @@ POOL_INLINE void header_refill(struct pool_header *header, uint32_t class_index,
     }
     void **block = (void **)((char *)header + offset);
     header->free = block;
-    header->next_offset = offset + ((class_index + 1) << shape.class_shift);
+    header->next_offset = offset + (uint32_t)block_bytes;
     *block = NULL;
+}
+
+/* Takes a block from the first pool on a list that has one. */
+POOL_INLINE void *header_pop(struct pool_link *link, size_t block_bytes) {
+    struct pool_header *header = pool_of_link(link);
+    void **block = header->free, *next = *block;
+    header->count++;
+    header->free = next;
+    if (!next)
+        header_refill(header, block_bytes);
+    return block;
 }
 
 /* A pool that comes back to its class keeps its free list; any other begins anew: one block out, one on the list. */
@@ -83,8 +84,13 @@ static inline void *header_first_block(const struct pool *pool, struct pool_head
     return block;
 }
 
-/* The class has no partly used pool. @return NULL when no arena can be had. */
-static POOL_SLOW void *small_alloc_fresh(struct pool *pool, uint32_t class_index) {
+static inline bool is_small(const struct pool *pool, size_t bytes) {
+    return bytes - 1 < pool->shape.threshold_bytes;
+}
+
+/* For a class without a partly used pool. @return NULL when no arena can be had. */
+static inline void *small_alloc_fresh(struct pool *pool, size_t bytes) {
+    uint32_t class_index = (uint32_t)((bytes - 1) >> pool->shape.class_shift);
     struct pool_header *header = pool_arena_take(pool);
     if (!header)
         return NULL;
@@ -93,21 +99,13 @@ static POOL_SLOW void *small_alloc_fresh(struct pool *pool, uint32_t class_index
     return header_first_block(pool, header, class_index);
 }
 
-/* @return NULL: this is for the raw layer, because of its size or because no arena can be had. */
-POOL_INLINE void *small_alloc(struct pool *pool, size_t bytes, struct pool_shape shape) {
-    if (POOL_UNLIKELY(bytes - 1 >= shape.threshold_bytes))
-        return NULL;
-    uint32_t class_index = (uint32_t)(bytes - 1) >> shape.class_shift;
-    struct pool_link *head = &pool->used[class_index], *link = head->next;
-    if (POOL_UNLIKELY(link == head))
-        return small_alloc_fresh(pool, class_index);
-    struct pool_header *header = pool_of_link(link);
-    void *block = header->free;
-    header->count++;
-    header->free = *(void **)block;
-    if (!header->free)
-        header_refill(header, class_index, shape);
-    return block;
+/* @param bytes small. @return NULL when no arena can be had. */
+static inline void *small_alloc(struct pool *pool, size_t bytes) {
+    size_t class_index = (bytes - 1) >> pool->shape.class_shift;
+    struct pool_link *head = &pool->used[class_index];
+    if (POOL_UNLIKELY(head->next == head))
+        return small_alloc_fresh(pool, bytes);
+    return header_pop(head->next, (class_index + 1) << pool->shape.class_shift);
 }
 
 static POOL_SLOW void header_drained(struct pool *pool, struct pool_header *header) {
@@ -115,52 +113,83 @@ static POOL_SLOW void header_drained(struct pool *pool, struct pool_header *head
     pool_arena_put(pool, header);
 }
 
-POOL_INLINE void block_free(struct pool *pool, void *block, struct pool_shape shape) {
-    if (POOL_UNLIKELY(!shape_owns(pool, block, shape))) {
-        raw_block_free(pool, block);
-        return;
-    }
+/* The pool was full: it is the first to serve its class again. */
+static POOL_SLOW void header_reopened(struct pool *pool, struct pool_header *header) {
+    link_push_front(&pool->used[header->class_index], &header->link);
+}
+
+/* @param block of one of the pools. */
+POOL_INLINE void small_free(struct pool *pool, void *block, struct pool_shape shape) {
     struct pool_header *header = header_of(block, shape);
     void *first = header->free;
+    uint32_t count = --header->count;
     *(void **)block = first;
     header->free = block;
-    uint32_t count = --header->count;
     if (POOL_UNLIKELY(!first))
-        link_push_front(&pool->used[header->class_index], &header->link);
+        header_reopened(pool, header);
     else if (POOL_UNLIKELY(count == 0))
         header_drained(pool, header);
 }
 
+/* ---- the four calls ---- */
+
+/* The shortest ways come first and call nothing but in tail position, so that they need no stack frame. For other
+   shapes than the common one fast_limit_bytes is 0 and fast_key matches no address: they go the general ways. */
+
+static POOL_SLOW void *malloc_general(struct pool *pool, size_t bytes) {
+    void *block = is_small(pool, bytes) ? small_alloc(pool, bytes) : NULL;
+    return block ? block : raw_block_counted(pool, raw_malloc(bytes));
+}
+
+static POOL_SLOW void *malloc_fresh(struct pool *pool, size_t bytes) {
+    void *block = small_alloc_fresh(pool, bytes);
+    return POOL_LIKELY(block != NULL) ? block : raw_block_counted(pool, raw_malloc(bytes));
+}
+
 void *pool_malloc(struct pool *pool, size_t bytes) {
-    void *block = POOL_LIKELY(pool->shape_is_common) ? small_alloc(pool, bytes, POOL_SHAPE_COMMON)
-                                                     : small_alloc(pool, bytes, pool->shape);
-    return POOL_LIKELY(block != NULL) ? block : raw_block_malloc(pool, bytes);
+    const struct pool_shape shape = POOL_SHAPE_COMMON;
+    if (POOL_UNLIKELY(bytes - 1 >= pool->fast_limit_bytes))
+        return malloc_general(pool, bytes);
+    size_t class_index = (bytes - 1) >> shape.class_shift;
+    struct pool_link *head = &pool->used[class_index], *link = head->next;
+    if (POOL_UNLIKELY(link == head))
+        return malloc_fresh(pool, bytes);
+    return header_pop(link, (class_index + 1) << shape.class_shift);
+}
+
+static POOL_SLOW void free_general(struct pool *pool, void *block) {
+    if (radix_owns(&pool->radix, (uintptr_t)block))
+        small_free(pool, block, pool->shape);
+    else
+        raw_block_free(pool, block);
 }
 
 void pool_free(struct pool *pool, void *block) {
-    if (POOL_LIKELY(pool->shape_is_common))
-        block_free(pool, block, POOL_SHAPE_COMMON);
+    const struct pool_shape shape = POOL_SHAPE_COMMON;
+    uintptr_t address = (uintptr_t)block, slot_bytes = (uintptr_t)1 << shape.slot_shift;
+    if (POOL_UNLIKELY(address >> shape.bottom_shift != pool->radix.fast_key)) {
+        free_general(pool, block);
+        return;
+    }
+    struct radix_leaf leaf = pool->radix.hot[(address >> shape.slot_shift) & shape.bottom_mask];
+    if (POOL_LIKELY(radix_leaf_covers(leaf, address & (slot_bytes - 1), slot_bytes)))
+        small_free(pool, block, shape);
     else
-        block_free(pool, block, pool->shape);
+        raw_block_free(pool, block);
 }
 
 void *pool_calloc(struct pool *pool, size_t count, size_t bytes) {
     size_t total;
     if (__builtin_mul_overflow(count, bytes, &total))
         return NULL;
-    void *block = small_alloc(pool, total, pool->shape);
-    if (block)
-        return memset(block, 0, total);
-    block = raw_calloc(count, bytes);
-    if (block)
-        pool->raw_block_count++;
-    return block;
+    void *block = is_small(pool, total) ? small_alloc(pool, total) : NULL;
+    return block ? memset(block, 0, total) : raw_block_counted(pool, raw_calloc(count, bytes));
 }
 
 void *pool_realloc(struct pool *pool, void *block, size_t bytes) {
     if (!block)
         return pool_malloc(pool, bytes);
-    if (!shape_owns(pool, block, pool->shape))
+    if (!radix_owns(&pool->radix, (uintptr_t)block))
         return raw_realloc(block, bytes);
     size_t block_bytes = pool_class_bytes(pool, header_of(block, pool->shape)->class_index), kept_bytes = block_bytes;
     if (bytes <= block_bytes) {
@@ -180,16 +209,11 @@ void *pool_realloc(struct pool *pool, void *block, size_t bytes) {
 void *pool_aligned_alloc(struct pool *pool, size_t align_bytes, size_t bytes) {
     if (align_bytes <= pool->config.align_bytes)
         return pool_malloc(pool, bytes);
-    void *block = raw_aligned_alloc(align_bytes, bytes);
-    if (block)
-        pool->raw_block_count++;
-    return block;
+    return raw_block_counted(pool, raw_aligned_alloc(align_bytes, bytes));
 }
 
 bool pool_owns(const struct pool *pool, const void *block) {
-    uintptr_t slot_bytes = (uintptr_t)1 << pool->radix.slot_shift;
-    const struct radix_leaf *leaf = radix_leaf_find(&pool->radix, (uintptr_t)block);
-    return leaf && radix_leaf_covers(*leaf, (uintptr_t)block & (slot_bytes - 1), slot_bytes);
+    return radix_covers(&pool->radix, (uintptr_t)block);
 }
 
 size_t pool_usable_size(const struct pool *pool, const void *block) {
@@ -215,7 +239,6 @@ static size_t round_up(size_t n, size_t step) {
 }
 
 static void config_set(struct pool *pool, const struct pool_config *config) {
-    static const struct pool_shape common = POOL_SHAPE_COMMON;
     pool->config = *config;
     snprintf(pool->name, sizeof pool->name, "%s", config->name ? config->name : "");
     pool->config.name = pool->name;
@@ -225,12 +248,12 @@ static void config_set(struct pool *pool, const struct pool_config *config) {
     pool->shape.threshold_bytes = config->threshold_bytes;
     pool->shape.pool_mask = config->pool_bytes - 1;
     pool->shape.class_shift = (uint8_t)__builtin_ctzll(config->align_bytes);
-    pool->shape.slot_shift = pool->radix.slot_shift;
-    pool->shape.bottom_shift = pool->radix.bottom_shift;
-    pool->shape.bottom_mask = pool->radix.bottom_length - 1;
-    pool->shape_is_common =
-        pool->shape.threshold_bytes == common.threshold_bytes && pool->shape.pool_mask == common.pool_mask &&
-        pool->shape.class_shift == common.class_shift && pool->shape.slot_shift == common.slot_shift;
+    bool common = pool->shape.threshold_bytes == POOL_SHAPE_COMMON.threshold_bytes &&
+                  pool->shape.pool_mask == POOL_SHAPE_COMMON.pool_mask &&
+                  pool->shape.class_shift == POOL_SHAPE_COMMON.class_shift &&
+                  pool->radix.slot_shift == POOL_SHAPE_COMMON.slot_shift;
+    pool->fast_limit_bytes = common ? config->threshold_bytes : 0;
+    pool->radix.fast_allowed = common;
 }
 
 enum err pool_create(const struct pool_config *config, const struct pool_arena_source *source, struct pool **out,

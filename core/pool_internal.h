@@ -63,8 +63,10 @@ struct radix_leaf {
 };
 
 struct radix {
+    uint64_t fast_key;      /**< hot_key when the shape is POOL_SHAPE_COMMON, else RADIX_NO_KEY */
     uint64_t hot_key;       /**< address >> bottom_shift of the node last found, or RADIX_NO_KEY */
     struct radix_leaf *hot; /**< that node */
+    bool fast_allowed;      /**< the shape is POOL_SHAPE_COMMON */
     uint8_t slot_shift;
     uint8_t bottom_shift; /**< slot_shift + bottom bits: an address' bits above it choose the bottom node */
     uint8_t mid_shift;    /**< bottom_shift + middle bits */
@@ -78,33 +80,17 @@ struct radix {
 
 #define RADIX_NO_KEY UINT64_MAX
 
-/** The numbers the hot paths need. Loaded from the instance, or constants of the common profile. */
+/** The numbers the hot paths need. */
 struct pool_shape {
     size_t threshold_bytes;
     uintptr_t pool_mask; /**< pool size - 1 */
     uint8_t class_shift;
-    uint8_t slot_shift;
+    uint8_t slot_shift; /**< these three: of the radix tree */
     uint8_t bottom_shift;
     uint32_t bottom_mask;
 };
 
 struct pool {
-    struct pool_shape shape;
-    bool shape_is_common; /**< shape == POOL_SHAPE_COMMON */
-    struct radix radix;
-    uint64_t raw_block_count;
-    struct pool_link used[POOL_CLASS_MAX]; /**< partly used pools of a class, most recently linked first */
-
-    struct arena *usable_arenas; /**< sorted by increasing free_pool_count */
-    struct arena *unused_arenas; /**< LIFO of unused slots */
-    struct arena **last_with;    /**< [n]: the last of usable_arenas with n free pools, or NULL */
-    struct arena *arenas;        /**< the vector */
-    uint32_t arena_slot_count;
-
-    uint64_t arenas_mapped_count;
-    uint64_t arenas_count;
-    uint64_t arenas_peak_count;
-
     struct pool_config config;
     struct pool_arena_source source;
     char name[32];       /**< what config.name points at */
@@ -112,7 +98,25 @@ struct pool {
     uint32_t class_count;
     uint32_t arena_pool_count; /**< pools of an aligned arena */
     size_t instance_bytes;     /**< of the mapping this struct begins */
+
+    struct arena *unused_arenas; /**< LIFO of unused slots */
+    uint32_t arena_slot_count;
+    uint64_t arenas_mapped_count;
+    uint64_t arenas_count;
+    uint64_t arenas_peak_count;
+
+    /* From here on it is hot. The instance begins a page, as every pool does: fields at the offsets of a pool header
+       would share its cache set and, worse, alias its stores in the low 12 address bits. */
+    _Alignas(256) size_t fast_limit_bytes; /**< the threshold when the shape is POOL_SHAPE_COMMON, else 0 */
+    struct radix radix;
+    struct pool_shape shape;
+    uint64_t raw_block_count;
+    struct arena *usable_arenas;           /**< sorted by increasing free_pool_count */
+    struct arena **last_with;              /**< [n]: the last of usable_arenas with n free pools, or NULL */
+    struct arena *arenas;                  /**< the vector */
+    struct pool_link used[POOL_CLASS_MAX]; /**< partly used pools of a class, most recently linked first */
 };
+_Static_assert(offsetof(struct pool, fast_limit_bytes) >= 64, "no hot field where pools have their headers");
 
 /** The shape of CPython 3.10 and newer on 64 bits: the one whose hot paths are compiled with constants. */
 #define POOL_SHAPE_COMMON                                                                                              \
@@ -139,21 +143,6 @@ static inline uint32_t pool_class_capacity(const struct pool *pool, uint32_t cla
 /** Checks the rules a config must keep. @return ERR_OK or ERR_USAGE with the broken rule in diag. */
 enum err pool_config_check(const struct pool_config *config, struct diag *diag);
 
-/** @name pool_arena.c @{ */
-
-/**
- * Takes an empty pool from the fullest arena, mapping a new arena when none has one. The pool is on no list.
- * @return NULL when the source or the raw layer refuses; nothing has changed then.
- */
-struct pool_header *pool_arena_take(struct pool *pool);
-
-/** Gives an empty pool, on no list, back to its arena, and the arena to its source when that is due. */
-void pool_arena_put(struct pool *pool, struct pool_header *header);
-
-/** Gives every arena back and frees the vector. */
-void pool_arena_clear(struct pool *pool);
-/** @} */
-
 /** @name pool_radix.c @{ */
 
 /** Root length for that arena size: what pool_create must map. */
@@ -167,16 +156,45 @@ bool radix_mark(struct radix *radix, uintptr_t arena, size_t arena_bytes);
 
 void radix_unmark(struct radix *radix, uintptr_t arena, size_t arena_bytes);
 
-/** The leaf of an address, or NULL when its node was never made. */
-struct radix_leaf *radix_leaf_find(const struct radix *radix, uintptr_t address);
-
-/** The general membership test; makes a node that owns the address the hot one. */
-bool radix_owns_anywhere(struct radix *radix, uintptr_t address);
+/** Makes the node of an address, which exists, the hot one. */
+void radix_hot_set(struct radix *radix, uintptr_t address);
 
 void radix_clear(struct radix *radix);
 
 static inline bool radix_leaf_covers(struct radix_leaf leaf, uint64_t offset, uint64_t slot_bytes) {
     return offset + leaf.head_span >= slot_bytes || offset < leaf.tail_end;
+}
+
+/** The place of the bottom node of an address, or NULL when its middle node was never made. */
+static inline struct radix_leaf **radix_mid_entry(const struct radix *radix, uintptr_t address) {
+    struct radix_leaf **mid = radix->root[address >> radix->mid_shift];
+    return mid ? &mid[(address >> radix->bottom_shift) & (radix->mid_length - 1)] : NULL;
+}
+
+/** The leaf of an address, or NULL when its node was never made. */
+static inline struct radix_leaf *radix_leaf_find(const struct radix *radix, uintptr_t address) {
+    struct radix_leaf **entry = radix_mid_entry(radix, address);
+    return entry && *entry ? &(*entry)[(address >> radix->slot_shift) & (radix->bottom_length - 1)] : NULL;
+}
+
+/** True when an arena covers the address. */
+static inline bool radix_covers(const struct radix *radix, uintptr_t address) {
+    const struct radix_leaf *leaf = radix_leaf_find(radix, address);
+    uintptr_t slot_bytes = (uintptr_t)1 << radix->slot_shift;
+    return leaf && radix_leaf_covers(*leaf, address & (slot_bytes - 1), slot_bytes);
+}
+
+/** The same; makes a node that covers the address the hot one. */
+static inline bool radix_owns(struct radix *radix, uintptr_t address) {
+    uintptr_t slot_bytes = (uintptr_t)1 << radix->slot_shift;
+    if (address >> radix->bottom_shift == radix->hot_key) {
+        struct radix_leaf leaf = radix->hot[(address >> radix->slot_shift) & (radix->bottom_length - 1)];
+        return radix_leaf_covers(leaf, address & (slot_bytes - 1), slot_bytes);
+    }
+    if (!radix_covers(radix, address))
+        return false;
+    radix_hot_set(radix, address);
+    return true;
 }
 /** @} */
 

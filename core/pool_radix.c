@@ -22,6 +22,7 @@ uint32_t radix_root_length(size_t arena_bytes) {
 void radix_init(struct radix *radix, size_t arena_bytes, struct radix_leaf ***root) {
     unsigned slot = slot_shift(arena_bytes), upper = upper_bits(arena_bytes), bottom = 64 - slot - 2 * upper;
     *radix = (struct radix){
+        .fast_key = RADIX_NO_KEY,
         .hot_key = RADIX_NO_KEY,
         .slot_shift = (uint8_t)slot,
         .bottom_shift = (uint8_t)(slot + bottom),
@@ -33,16 +34,6 @@ void radix_init(struct radix *radix, size_t arena_bytes, struct radix_leaf ***ro
     };
 }
 
-static struct radix_leaf **mid_entry(const struct radix *radix, uintptr_t address) {
-    struct radix_leaf **mid = radix->root[address >> radix->mid_shift];
-    return mid ? &mid[(address >> radix->bottom_shift) & (radix->mid_length - 1)] : NULL;
-}
-
-struct radix_leaf *radix_leaf_find(const struct radix *radix, uintptr_t address) {
-    struct radix_leaf **entry = mid_entry(radix, address);
-    return entry && *entry ? &(*entry)[(address >> radix->slot_shift) & (radix->bottom_length - 1)] : NULL;
-}
-
 static struct radix_leaf *leaf_make(struct radix *radix, uintptr_t address) {
     struct radix_leaf ***root_entry = &radix->root[address >> radix->mid_shift];
     if (!*root_entry) {
@@ -51,7 +42,7 @@ static struct radix_leaf *leaf_make(struct radix *radix, uintptr_t address) {
             return NULL;
         radix->mid_count++;
     }
-    struct radix_leaf **entry = mid_entry(radix, address);
+    struct radix_leaf **entry = radix_mid_entry(radix, address);
     if (!*entry) {
         *entry = raw_calloc(radix->bottom_length, sizeof(struct radix_leaf));
         if (!*entry)
@@ -61,9 +52,11 @@ static struct radix_leaf *leaf_make(struct radix *radix, uintptr_t address) {
     return radix_leaf_find(radix, address);
 }
 
-static void hot_set(struct radix *radix, uintptr_t address) {
+void radix_hot_set(struct radix *radix, uintptr_t address) {
     radix->hot_key = address >> radix->bottom_shift;
-    radix->hot = *mid_entry(radix, address);
+    radix->hot = *radix_mid_entry(radix, address);
+    if (radix->fast_allowed)
+        radix->fast_key = radix->hot_key;
 }
 
 /* Sets what the arena covers of every slot it touches; all nodes exist. */
@@ -86,21 +79,12 @@ bool radix_mark(struct radix *radix, uintptr_t arena, size_t arena_bytes) {
         if (!leaf_make(radix, slot))
             return false;
     leaves_write(radix, arena, arena_bytes, true);
-    hot_set(radix, arena);
+    radix_hot_set(radix, arena);
     return true;
 }
 
 void radix_unmark(struct radix *radix, uintptr_t arena, size_t arena_bytes) {
     leaves_write(radix, arena, arena_bytes, false);
-}
-
-POOL_SLOW bool radix_owns_anywhere(struct radix *radix, uintptr_t address) {
-    const struct radix_leaf *leaf = radix_leaf_find(radix, address);
-    uintptr_t slot_bytes = (uintptr_t)1 << radix->slot_shift;
-    if (!leaf || !radix_leaf_covers(*leaf, address & (slot_bytes - 1), slot_bytes))
-        return false;
-    hot_set(radix, address);
-    return true;
 }
 
 void radix_clear(struct radix *radix) {
@@ -115,5 +99,5 @@ void radix_clear(struct radix *radix) {
         radix->mid_count--;
     }
     radix->bottom_count = 0;
-    radix->hot_key = RADIX_NO_KEY;
+    radix->hot_key = radix->fast_key = RADIX_NO_KEY;
 }

@@ -189,7 +189,7 @@ static bool options_parse(int argc, char **argv, struct options *options) {
 }
 
 int main(int argc, char **argv) {
-    struct options options = {.operation_count = 500000, .seed = 1};
+    struct options options = {.operation_count = 1000000, .seed = 3};
     if (!options_parse(argc, argv, &options)) {
         fprintf(stderr, "usage: %s [--ops N] [--seed S] [--library FILE]\n", argv[0]);
         return EXIT_FAILURE;
