@@ -130,7 +130,7 @@ static enum err recording_judge(const struct record_session *session, const stru
     if (atomic_load(&shared->hooks_lost))
         return diag_set(diag, ERR_UNSUPPORTED, NULL,
                         "the interpreter replaced the recorder's hooks: run it without PYTHONMALLOC, PYTHONDEVMODE and "
-                        "-X dev");
+                        "-X dev (CPython 3.6 and older always does)");
     if (report->operation_count == 0)
         return diag_set(diag, ERR_UNSUPPORTED, NULL, "%s made no allocation that could be seen%s", command,
                         atomic_load(&shared->malloc_elsewhere) ? ": it brings its own malloc" : "");
@@ -160,10 +160,22 @@ static enum err python_describe(const char *version, struct trace_info *info) {
     return err ? err : trace_text_set(&info->program_interpreter, text);
 }
 
+/* How it ended, and what of it is not here. */
+static const char *end_describe(const struct record_shared *shared, int wait_status, char *buffer,
+                                size_t buffer_bytes) {
+    record_end_text(wait_status, buffer, buffer_bytes);
+    uint32_t forks = atomic_load(&shared->fork_count);
+    size_t length = strlen(buffer);
+    if (forks)
+        snprintf(buffer + length, buffer_bytes - length, "; %" PRIu32 " forked child%s not recorded", forks,
+                 forks > 1 ? "ren" : "");
+    return buffer;
+}
+
 static enum err info_fill(const struct record_session *session, const struct record_options *options,
                           const struct record_report *report, struct trace_info *info) {
     const struct record_shared *shared = session->shared;
-    char end[64];
+    char end[256];
     char version[RECORD_TEXT_BYTES];
     memcpy(version, shared->python_version, sizeof version);
     version[sizeof version - 1] = 0;
@@ -174,7 +186,7 @@ static enum err info_fill(const struct record_session *session, const struct rec
     if (!err)
         err = trace_text_set(&info->program_command, command);
     if (!err)
-        err = trace_text_set(&info->capture_end, record_end_text(report->wait_status, end, sizeof end));
+        err = trace_text_set(&info->capture_end, end_describe(shared, report->wait_status, end, sizeof end));
     if (!err && version[0])
         err = python_describe(version, info);
     info->capture_lost_count = report->lost_count + report->unknown_free_count + report->missed_free_count;

@@ -54,7 +54,7 @@ struct shim_thread {
     volatile uint32_t inside; /* depth of calls into the allocator */
     uint8_t is_announced;
     uint8_t is_ended;
-    uint8_t is_probing;
+    uint8_t is_probing; /* a call is made only to see whether it comes by here */
     uint8_t was_probed;
     uint8_t destructor_round;
 };

@@ -45,6 +45,8 @@ static bool is_recorded(void) {
         shim_start();
         return shim_mode() == SHIM_C;
     }
+    if (mode == SHIM_STARTING && shim_thread.is_probing)
+        shim_thread.was_probed = 1;
     if (mode == SHIM_OFF && shim.shared && !atomic_load_explicit(&shim.fork_reported, memory_order_relaxed)) {
         atomic_store(&shim.fork_reported, 1);
         atomic_fetch_add(&shim.shared->fork_count, 1);

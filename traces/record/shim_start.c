@@ -71,6 +71,8 @@ static void image_begin(struct record_shared *shared) {
     atomic_store(&shared->malloc_elsewhere, 0);
     atomic_store(&shared->refused_count, 0);
     atomic_store(&shared->lost_count, 0);
+    atomic_store(&shared->fork_count, 0);
+    atomic_store(&shared->bystander_count, 0);
     shared->python_version[0] = 0;
     ssize_t length = readlink("/proc/self/exe", shared->image_path, RECORD_TEXT_BYTES - 1);
     shared->image_path[length > 0 ? length : 0] = 0;
@@ -81,11 +83,24 @@ static void image_begin(struct record_shared *shared) {
     atomic_fetch_add(&shared->image_count, 1);
 }
 
-/* Whether the malloc that the program itself finds is ours: a program may bring its own. */
+/*
+ * Whether a malloc of the program comes by here: a program may bring its own. The address alone does not tell (that of
+ * a fixed-address executable's jump table is the official one), so when it is not ours, it is called once.
+ */
 static bool malloc_is_ours(void) {
     Dl_info theirs, ours;
-    void *found = dlsym(RTLD_DEFAULT, "malloc");
-    return found && dladdr(found, &theirs) && dladdr((void *)shim_start, &ours) && theirs.dli_fbase == ours.dli_fbase;
+    void *(*found_malloc)(size_t);
+    void (*found_free)(void *);
+    *(void **)&found_malloc = dlsym(RTLD_DEFAULT, "malloc");
+    *(void **)&found_free = dlsym(RTLD_DEFAULT, "free");
+    if (!found_malloc || !found_free)
+        return false;
+    if (dladdr(*(void **)&found_malloc, &theirs) && dladdr(&shim, &ours) && theirs.dli_fbase == ours.dli_fbase)
+        return true;
+    shim_thread.is_probing = 1;
+    found_free(found_malloc(1));
+    shim_thread.is_probing = 0;
+    return shim_thread.was_probed;
 }
 
 static bool session_attach(void) {
