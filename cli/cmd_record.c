@@ -19,6 +19,7 @@ struct record_values {
     const char *description;
     const char *provenance;
     const char *licence;
+    const char *program_version;
     uint64_t ring_bytes;
 };
 
@@ -29,6 +30,8 @@ static const struct option_spec record_options[] = {
      "description to write, the events beside it (default: mmreplay-PROGRAM.PID.yaml)"},
     {"name", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(name), "the trace's name (default: from the file name)"},
     {"description", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(description), "what the program did"},
+    {"program-version", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(program_version),
+     "version of the program (default: CPython's own, if it is one)"},
     {"provenance", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(provenance), "where the trace comes from, why it was made"},
     {"licence", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(licence), "under what terms the trace may be used"},
     {"ring", 0, OPTION_BYTES, "SIZE", RECORD_FIELD(ring_bytes),
@@ -66,6 +69,8 @@ static enum err info_describe(const struct record_values *values, struct trace_i
     enum err err = trace_text_set(&info->name, values->name);
     if (!err)
         err = trace_text_set(&info->description, values->description);
+    if (!err && values->program_version)
+        err = trace_text_set(&info->program_version, values->program_version);
     if (!err)
         err = trace_text_set(&info->provenance, values->provenance);
     return err ? err : trace_text_set(&info->licence, values->licence);
