@@ -20,7 +20,7 @@
 static const char *shim_path;
 static const char *programs_folder;
 
-enum { LARGE_FIRST = 77777, LARGE_LAST = 400000 };
+enum { LARGE_FIRST = 77777, LARGE_LAST = 400000, RUN_MAX = 4096 };
 
 /* A recording, followed as it comes in. */
 struct recording {
@@ -44,11 +44,13 @@ static enum err events_follow(void *ctx, const struct event *events, size_t coun
     block.first_index = tracker_summary(recording->tracker)->event_count;
     if (recording->fail_after && block.first_index > recording->fail_after)
         return diag_set(diag, ERR_IO, "disk", "no space");
+    struct placement placements[RUN_MAX];
+    size_t applied = 0;
+    assert_true(count <= RUN_MAX);
+    enum err err = tracker_apply(recording->tracker, events, count, placements, &applied);
+    if (err)
+        return tracker_explain(recording->tracker, err, &block, applied, diag);
     for (size_t i = 0; i < count; i++) {
-        struct placement placement;
-        enum err err = tracker_apply(recording->tracker, &events[i], &placement);
-        if (err)
-            return tracker_explain(recording->tracker, err, &block, i, diag);
         if (events[i].size_bytes >= LARGE_FIRST && events[i].size_bytes <= LARGE_LAST) {
             recording->large_kinds[events[i].kind]++;
             recording->large_bytes += events[i].size_bytes;
