@@ -1,0 +1,166 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/message.h"
+#include "cli/paths.h"
+#include "core/base/units.h"
+#include "formats/native_writer.h"
+#include "traces/record/record.h"
+
+struct record_values {
+    const char *output;
+    const char *name;
+    const char *description;
+    const char *provenance;
+    const char *licence;
+    const char *program_version;
+    uint64_t ring_bytes;
+};
+
+#define RECORD_FIELD(field) offsetof(struct record_values, field)
+
+static const struct option_spec record_options[] = {
+    {"output", 'o', OPTION_TEXT, "NAME.yaml", RECORD_FIELD(output),
+     "description to write, the events beside it (default: mmreplay-PROGRAM.PID.yaml)"},
+    {"name", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(name), "the trace's name (default: from the file name)"},
+    {"description", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(description), "what the program did"},
+    {"program-version", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(program_version),
+     "version of the program (default: CPython's own, if it is one)"},
+    {"provenance", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(provenance), "where the trace comes from, why it was made"},
+    {"licence", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(licence), "under what terms the trace may be used"},
+    {"ring", 0, OPTION_BYTES, "SIZE", RECORD_FIELD(ring_bytes),
+     "shared memory per thread, a power of two from 4K (default: 1M)"},
+    {0},
+};
+
+/* Where the recording goes: one writer, begun anew when the program replaces itself by exec. */
+struct recorded_file {
+    const char *path;
+    struct native_writer *writer;
+    bool is_begun;
+};
+
+static enum err file_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
+    struct recorded_file *file = ctx;
+    if (file->is_begun) {
+        native_writer_destroy(file->writer);
+        file->writer = NULL;
+        enum err err = native_writer_create(file->path, NULL, &file->writer, diag);
+        if (err)
+            return err;
+    }
+    file->is_begun = true;
+    *sink = native_writer_sink(file->writer);
+    return ERR_OK;
+}
+
+static void default_path(const char *command, char *buffer, size_t buffer_bytes) {
+    const char *slash = strrchr(command, '/');
+    snprintf(buffer, buffer_bytes, "mmreplay-%.200s.%ld.yaml", slash ? slash + 1 : command, (long)getpid());
+}
+
+static enum err info_describe(const struct record_values *values, struct trace_info *info) {
+    enum err err = trace_text_set(&info->name, values->name);
+    if (!err)
+        err = trace_text_set(&info->description, values->description);
+    if (!err && values->program_version)
+        err = trace_text_set(&info->program_version, values->program_version);
+    if (!err)
+        err = trace_text_set(&info->provenance, values->provenance);
+    return err ? err : trace_text_set(&info->licence, values->licence);
+}
+
+/* Size of the events file beside `path`; 0 when it cannot be told. */
+static uint64_t events_bytes(const char *path) {
+    char events[4200];
+    struct stat status;
+    snprintf(events, sizeof events, "%.*s.events.gz", (int)(strlen(path) - strlen(".yaml")), path);
+    return stat(events, &status) ? 0 : (uint64_t)status.st_size;
+}
+
+static void summary_print(const char *path, const struct record_report *report, const struct trace_info *info) {
+    char events[UNITS_TEXT_BYTES], duration[UNITS_TEXT_BYTES], size[UNITS_TEXT_BYTES], rate[UNITS_TEXT_BYTES];
+    uint64_t bytes = events_bytes(path);
+    double seconds = (double)report->duration_ns / 1e9;
+    for (uint32_t i = 0; i < report->warning_count; i++)
+        message_warning("%s", report->warnings[i]);
+    message_note("%s: %s events in %s (%s/s), %s, %.3f bytes per event, %" PRIu64 " lost", path,
+                 units_format_count(report->event_count, events), units_format_duration(report->duration_ns, duration),
+                 units_format_count(seconds > 0 ? (uint64_t)((double)report->event_count / seconds) : 0, rate),
+                 units_format_bytes(bytes, size),
+                 report->event_count ? (double)bytes / (double)report->event_count : 0.0, info->capture_lost_count);
+}
+
+static enum err trace_record(const struct record_values *values, const char *path, char **argv,
+                             struct recorded_file *file, struct trace_info *info, struct record_report *report,
+                             struct diag *diag) {
+    char shim[4096];
+    struct record_options options = {.argv = argv, .shim_path = shim, .ring_bytes = values->ring_bytes};
+    struct record_output output = {file, file_begin};
+    enum err err = libexec_path("libmmrecord.so", shim, sizeof shim, diag);
+    if (!err) /* before the program runs: an output that cannot be written should not cost a run */
+        err = native_writer_create(path, NULL, &file->writer, diag);
+    if (!err)
+        err = record_run(&options, &output, info, report, diag);
+    if (!err && info_describe(values, info))
+        err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
+    return err ? err : native_writer_finish(file->writer, info, diag);
+}
+
+static int record_main(const void *values, char **operands, size_t operand_count) {
+    const struct record_values *options = values;
+    (void)operand_count;
+    char buffer[256];
+    const char *path = options->output;
+    if (!path) {
+        default_path(operands[0], buffer, sizeof buffer);
+        path = buffer;
+    }
+    size_t length = strlen(path);
+    if (length <= 5 || length > 4096 || strcmp(path + length - 5, ".yaml") != 0)
+        return message_failure("%s: the output must be named NAME.yaml", path);
+    struct recorded_file file = {.path = path};
+    struct trace_info info = {0};
+    struct record_report report;
+    struct diag diag = {0};
+    enum err err = trace_record(options, path, operands, &file, &info, &report, &diag);
+    if (err)
+        message_error(&diag);
+    else
+        summary_print(path, &report, &info);
+    native_writer_destroy(file.writer);
+    trace_info_clear(&info);
+    return err ? EXIT_CODE_FAILURE : EXIT_CODE_DONE;
+}
+
+const struct command command_record = {
+    .name = "record",
+    .operands = "-- COMMAND [ARG…]",
+    .summary = "capture a program's allocation traffic",
+    .description =
+        "Runs COMMAND and writes every allocation call it makes, of all its threads in one true order, to NAME.yaml "
+        "and "
+        "NAME.events.gz. C and C++ programs are captured at malloc, CPython at its three domains (raw, mem, obj).\n"
+        "The program may end in any way, a crash or kill -9 included: what it did until then is in the trace, and the "
+        "description says how it ended. When it replaces itself by exec (a wrapper script), the trace is that of the "
+        "last image. Children are not recorded.\n"
+        "Exit code 0: the trace was written, whatever the program's own exit code was (a warning tells); 2: it was "
+        "not: "
+        "statically linked or setuid program, interpreter run with PYTHONMALLOC or -X dev, no event at all, no "
+        "space.\n",
+    .examples = "  mmreplay record -o app.yaml -- ./app --input data.txt\n"
+                "  mmreplay record -o batch.yaml --description 'nightly batch' -- python3 batch.py\n"
+                "  mmreplay record -- sh -c 'ulimit -s unlimited; exec ./solver'\n",
+    .options = record_options,
+    .values_bytes = sizeof(struct record_values),
+    .operands_min = 1,
+    .operands_max = SIZE_MAX,
+    .ends_at_operand = true,
+    .run = record_main,
+};

@@ -1,0 +1,27 @@
+# The programs that the recording tests run. Plain ones: no sanitizer, whatever the preset, because the shim is preloaded
+# into them.
+function(record_program name)
+  add_executable(${name} record/${name}.c)
+  target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
+  target_compile_options(${name} PRIVATE -Wall -Wextra -O1 -fno-builtin -fno-sanitize=all -fno-profile-arcs
+                                         -fno-test-coverage)
+  target_link_libraries(${name} PRIVATE Threads::Threads)
+endfunction()
+
+foreach(name traced_entries traced_handoff traced_end traced_threads traced_fork)
+  record_program(${name})
+endforeach()
+
+add_executable(traced_static record/traced_end.c)
+target_compile_definitions(traced_static PRIVATE _GNU_SOURCE)
+target_link_options(traced_static PRIVATE -static)
+
+add_library(bump_malloc SHARED record/bump_malloc.c)
+target_compile_options(bump_malloc PRIVATE -O1 -fno-builtin -fno-sanitize=all -fno-profile-arcs -fno-test-coverage)
+record_program(traced_signal)
+target_link_libraries(traced_signal PRIVATE bump_malloc)
+
+mmreplay_test(test_record LIBRARIES record support ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
+add_dependencies(test_record mmrecord traced_entries traced_handoff traced_end traced_threads traced_fork traced_static
+                             traced_signal)
+mmreplay_test(test_record_merge LIBRARIES record support)

@@ -1,0 +1,247 @@
+#include "traces/record/record.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "traces/record/record_host.h"
+#include "traces/record/record_merge.h"
+#include "traces/record/record_names.h"
+#include "traces/record/record_probe.h"
+#include "traces/record/record_session.h"
+
+/* Signals while a program is recorded. Static, because a handler knows nothing else: one recording at a time. */
+static volatile sig_atomic_t signalled_pid;
+
+struct signal_guard {
+    struct sigaction interrupt, quit, terminate, hangup;
+};
+
+static void signal_pass_on(int number) {
+    if (signalled_pid > 0)
+        kill((pid_t)signalled_pid, number);
+}
+
+static void signals_guard(struct signal_guard *guard) {
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct sigaction pass_on = {.sa_handler = signal_pass_on, .sa_flags = SA_RESTART};
+    sigaction(SIGINT, &ignore, &guard->interrupt);
+    sigaction(SIGQUIT, &ignore, &guard->quit);
+    sigaction(SIGTERM, &pass_on, &guard->terminate);
+    sigaction(SIGHUP, &pass_on, &guard->hangup);
+}
+
+static void signals_restore(const struct signal_guard *guard) {
+    sigaction(SIGINT, &guard->interrupt, NULL);
+    sigaction(SIGQUIT, &guard->quit, NULL);
+    sigaction(SIGTERM, &guard->terminate, NULL);
+    sigaction(SIGHUP, &guard->hangup, NULL);
+    signalled_pid = 0;
+}
+
+static enum err options_check(const struct record_options *options, struct diag *diag) {
+    if (!options->argv || !options->argv[0])
+        return diag_set(diag, ERR_USAGE, NULL, "no command to record");
+    if (access(options->shim_path, R_OK))
+        return diag_errno(diag, ERR_NOT_FOUND, options->shim_path, "the capture library is missing");
+    return record_probe(options->argv[0], diag);
+}
+
+static enum err rings_drain(struct record_session *session, struct merge *merge, struct diag *diag) {
+    for (;;) {
+        bool is_final = session->has_ended;
+        bool progress;
+        enum err err = merge_pass(merge, is_final, &progress, diag);
+        if (err)
+            return err;
+        if (progress)
+            continue;
+        if (is_final)
+            return ERR_OK;
+        session_reap_rings(session);
+        session_poll(session);
+        if (!session->has_ended)
+            session_sleep(session);
+    }
+}
+
+__attribute__((format(printf, 2, 3))) static void report_warn(struct record_report *report, const char *format, ...) {
+    if (report->warning_count == RECORD_WARNING_COUNT_MAX)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(report->warnings[report->warning_count++], RECORD_WARNING_BYTES, format, arguments);
+    va_end(arguments);
+}
+
+static void report_judge(const struct record_shared *shared, struct record_report *report) {
+    char end[64];
+    if (report->wait_status)
+        report_warn(report, "the program ended with %s; the trace holds all that it did until then",
+                    record_end_text(report->wait_status, end, sizeof end));
+    if (report->image_count > 1)
+        report_warn(report, "the program replaced itself by exec %" PRIu32 " time%s; the trace is that of %.200s",
+                    report->image_count - 1, report->image_count > 2 ? "s" : "", shared->image_path);
+    uint32_t forks = atomic_load(&shared->fork_count);
+    if (forks)
+        report_warn(report, "%" PRIu32 " forked child%s not recorded", forks, forks > 1 ? "ren were" : " was");
+    uint32_t bystanders = atomic_load(&shared->bystander_count);
+    if (bystanders)
+        report_warn(report, "%" PRIu32 " program%s that it started %s not recorded", bystanders,
+                    bystanders > 1 ? "s" : "", bystanders > 1 ? "were" : "was");
+    if (report->lost_count)
+        report_warn(report, "%" PRIu64 " events were lost", report->lost_count);
+    if (report->unknown_free_count)
+        report_warn(report, "%" PRIu64 " frees of blocks that were made unseen are left out",
+                    report->unknown_free_count);
+    if (report->missed_free_count)
+        report_warn(report,
+                    "%" PRIu64 " blocks were freed unseen (another library's free?); the trace frees them "
+                    "where their address came up again",
+                    report->missed_free_count);
+    if (atomic_load(&shared->malloc_elsewhere))
+        report_warn(report, "the program brings its own malloc; only what passed through the preloaded one is here");
+}
+
+/* A recording that stands on its feet, or the reason why not. */
+static enum err recording_judge(const struct record_session *session, const struct record_report *report,
+                                const char *command, struct diag *diag) {
+    struct record_shared *shared = session->shared;
+    if (report->image_count == 0)
+        return diag_set(diag, ERR_UNSUPPORTED, NULL,
+                        "%s never loaded the recorder: is it setuid, has file capabilities, or clears its environment?",
+                        command);
+    if (atomic_load(&shared->exec_pending)) {
+        char path[RECORD_TEXT_BYTES];
+        memcpy(path, shared->exec_path, sizeof path);
+        path[sizeof path - 1] = 0;
+        enum err err = path[0] ? record_probe(path, diag) : ERR_OK;
+        return err ? err
+                   : diag_set(diag, ERR_UNSUPPORTED, NULL,
+                              "%s replaced itself by %.400s, which never loaded the recorder: record that directly",
+                              command, path);
+    }
+    if (atomic_load(&shared->hooks_lost))
+        return diag_set(diag, ERR_UNSUPPORTED, NULL,
+                        "the interpreter replaced the recorder's hooks: run it without PYTHONMALLOC, PYTHONDEVMODE and "
+                        "-X dev (CPython 3.6 and older always does)");
+    if (report->operation_count == 0)
+        return diag_set(diag, ERR_UNSUPPORTED, NULL, "%s made no allocation that could be seen%s", command,
+                        atomic_load(&shared->malloc_elsewhere) ? ": it brings its own malloc" : "");
+    return ERR_OK;
+}
+
+static void report_fill(const struct record_session *session, const struct namer *namer, const struct merge *merge,
+                        struct record_report *report) {
+    struct namer_counts counts = namer_counts(namer);
+    report->event_count = counts.event_count;
+    report->operation_count = counts.operation_count;
+    report->unknown_free_count = counts.unknown_free_count;
+    report->missed_free_count = counts.missed_free_count;
+    report->torn_count = merge_hole_count(merge);
+    report->lost_count = atomic_load(&session->shared->lost_count);
+    report->wait_count = atomic_load(&session->shared->wait_count);
+    report->image_count = atomic_load(&session->shared->image_count);
+    report->wait_status = session->wait_status;
+}
+
+static enum err python_describe(const char *version, struct trace_info *info) {
+    char text[64];
+    int length = (int)strcspn(version, " ");
+    snprintf(text, sizeof text, "%.*s", length, version);
+    enum err err = trace_text_set(&info->program_version, text);
+    snprintf(text, sizeof text, "CPython %.*s", length, version);
+    return err ? err : trace_text_set(&info->program_interpreter, text);
+}
+
+/* How it ended, and what of it is not here. */
+static const char *end_describe(const struct record_shared *shared, int wait_status, char *buffer,
+                                size_t buffer_bytes) {
+    record_end_text(wait_status, buffer, buffer_bytes);
+    uint32_t forks = atomic_load(&shared->fork_count);
+    size_t length = strlen(buffer);
+    if (forks)
+        snprintf(buffer + length, buffer_bytes - length, "; %" PRIu32 " forked child%s not recorded", forks,
+                 forks > 1 ? "ren" : "");
+    return buffer;
+}
+
+static enum err info_fill(const struct record_session *session, const struct record_options *options,
+                          const struct record_report *report, struct trace_info *info) {
+    const struct record_shared *shared = session->shared;
+    char end[256];
+    char version[RECORD_TEXT_BYTES];
+    memcpy(version, shared->python_version, sizeof version);
+    version[sizeof version - 1] = 0;
+    char *command = NULL;
+    enum err err = record_command_text(options->argv, &command);
+    if (!err)
+        err = record_host_describe(info);
+    if (!err)
+        err = trace_text_set(&info->program_command, command);
+    if (!err)
+        err = trace_text_set(&info->capture_end, end_describe(shared, report->wait_status, end, sizeof end));
+    if (!err && version[0])
+        err = python_describe(version, info);
+    info->capture_lost_count = report->lost_count + report->unknown_free_count + report->missed_free_count;
+    info->capture_refused_count = atomic_load(&shared->refused_count);
+    free(command);
+    return err;
+}
+
+static enum err session_record(struct record_session *session, const struct record_options *options,
+                               struct namer *namer, struct merge *merge, struct record_report *report,
+                               struct diag *diag) {
+    uint64_t start_ns = clock_now_ns();
+    enum err err = session_spawn(session, options, diag);
+    if (err)
+        return err;
+    signalled_pid = session->pid;
+    err = rings_drain(session, merge, diag);
+    if (!err)
+        err = namer_flush(namer, diag);
+    if (err)
+        return err;
+    report->duration_ns = clock_now_ns() - start_ns;
+    report_fill(session, namer, merge, report);
+    report_judge(session->shared, report);
+    return recording_judge(session, report, options->argv[0], diag);
+}
+
+enum err record_run(const struct record_options *options, const struct record_output *output, struct trace_info *info,
+                    struct record_report *report, struct diag *diag) {
+    struct record_session session = {0};
+    struct namer *namer = NULL;
+    struct merge *merge = NULL;
+    struct signal_guard guard;
+    enum err err = options_check(options, diag);
+    if (err)
+        return err;
+    memset(report, 0, sizeof *report);
+    signals_guard(&guard);
+    err = session_create(options, &session, diag);
+    if (err)
+        goto cleanup;
+    err = namer_create(output, &namer);
+    if (!err)
+        err = merge_create(session.shared, (struct merge_consumer){namer, namer_put}, &merge);
+    if (err) {
+        diag_set(diag, err, NULL, "out of memory");
+        goto cleanup;
+    }
+    err = session_record(&session, options, namer, merge, report, diag);
+    if (!err && info_fill(&session, options, report, info))
+        err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
+cleanup:
+    session_close(&session);
+    signals_restore(&guard);
+    merge_destroy(merge);
+    namer_destroy(namer);
+    return err;
+}

@@ -1,0 +1,18 @@
+/**
+ * record_host.h: on what machine, when and with what a trace was captured.
+ */
+#ifndef MMREPLAY_TRACES_RECORD_RECORD_HOST_H
+#define MMREPLAY_TRACES_RECORD_RECORD_HOST_H
+
+#include "traces/trace.h"
+
+/** Fills capture_date, _tool, _cpu, _kernel, _libc and _page_bytes of `info`. @return ERR_OK, ERR_NOMEM. */
+enum err record_host_describe(struct trace_info *info);
+
+/** The command as a shell would take it: words that need it are quoted. @return ERR_OK and *out owned, or ERR_NOMEM. */
+enum err record_command_text(char *const *argv, char **out);
+
+/** "exit 0", "signal 11 (SIGSEGV)": how a process ended, from its wait status. @return buffer. */
+const char *record_end_text(int wait_status, char *buffer, size_t buffer_bytes);
+
+#endif

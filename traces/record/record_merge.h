@@ -1,0 +1,49 @@
+/**
+ * record_merge.h: records from many rings into one true order.
+ *
+ * Stamps are dense, so no watermark is needed: number n is passed on when it is there. Records that are ahead wait in a
+ * window indexed by stamp. Cost: O(1) per record, whatever the number of threads. Memory: 24 bytes × how far threads
+ * run apart, normally below 2^20 records; more only while one thread stands still between taking a number and showing
+ * it.
+ *
+ * Nothing in the shared memory is trusted: the traced program may have overwritten it.
+ */
+#ifndef MMREPLAY_TRACES_RECORD_RECORD_MERGE_H
+#define MMREPLAY_TRACES_RECORD_RECORD_MERGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/diag.h"
+#include "traces/record/record_ring.h"
+
+/** One stamped record with what its ring said around it. */
+struct merged_record {
+    uint64_t what; /**< as in struct ring_record; 0 = nothing here */
+    uint64_t size_bytes;
+    uint64_t serial; /**< of the thread */
+};
+
+struct merge_consumer {
+    void *ctx;
+    enum err (*put)(void *ctx, const struct merged_record *record, struct diag *diag);
+};
+
+struct merge;
+
+/** @param shared borrowed. */
+enum err merge_create(struct record_shared *shared, struct merge_consumer consumer, struct merge **out);
+void merge_destroy(struct merge *merge);
+
+/**
+ * Takes what the rings hold and passes on what is next in order.
+ * @param is_final the program is dead: what is not there will not come.
+ * @param progress set to whether another pass may find more; a final pass without progress was the last.
+ * @return the consumer's errors, ERR_CHILD (nonsense in the shared memory), ERR_NOMEM, ERR_LIMIT.
+ */
+enum err merge_pass(struct merge *merge, bool is_final, bool *progress, struct diag *diag);
+
+/** Numbers that were taken and never shown. */
+uint64_t merge_hole_count(const struct merge *merge);
+
+#endif

@@ -1,0 +1,131 @@
+/**
+ * record_ring.h: the memory that a traced program (the shim) and the recorder share.
+ *
+ * One memory file: a struct record_shared, then `ring_count` rings of `ring_bytes` each. A ring is a single-producer,
+ * single-consumer queue of 16-byte records; a thread claims one, writes, and hands it on when it ends.
+ *
+ * Order. Every stamped record takes the next number of one counter that all threads share, so the stamps of a recording
+ * are dense: the recorder emits number n when it has it and waits while it has not; nothing else can come before it.
+ * A free is stamped (and written) before the call, an allocation after it; a realloc is two records, the old pointer
+ * before and the new one after, so that another thread may get the old address in between without confusing anybody.
+ * Within one ring stamps rise. A number that was taken but never written (the process died between the two) is a hole;
+ * the recorder skips holes only when their process image is dead.
+ *
+ * A ring describes itself: the first record of every owner is RECORD_CONTEXT.
+ */
+#ifndef MMREPLAY_TRACES_RECORD_RECORD_RING_H
+#define MMREPLAY_TRACES_RECORD_RECORD_RING_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/** Names the memory file to the shim: a path that can be opened, "/proc/<pid>/fd/<n>". */
+#define RECORD_ENVIRONMENT "MMREPLAY_RECORD"
+#define RECORD_MAGIC       0x31434552504d4d00ull
+
+enum {
+    RECORD_RING_COUNT_MAX = 1024,
+    RECORD_RING_BYTES_MIN = 4096,
+    RECORD_TEXT_BYTES = 512,
+    RECORD_PAGE_BYTES = 4096,
+    RECORD_WAKE_PERIOD = 4096 /**< a producer looks every so many records whether the recorder sleeps */
+};
+
+enum record_kind {
+    RECORD_NONE,
+    RECORD_MALLOC,
+    RECORD_CALLOC,
+    RECORD_ALIGNED,
+    RECORD_REALLOC_BEGIN,  /**< pointer = the old block; written before the call */
+    RECORD_REALLOC_END,    /**< pointer = the new block */
+    RECORD_REALLOC_NEW,    /**< realloc(NULL, n): no BEGIN came before */
+    RECORD_REALLOC_FAILED, /**< pointer = the old block, alive again */
+    RECORD_REALLOC_FREED,  /**< realloc(p, 0) that returned NULL */
+    RECORD_FREE,           /**< pointer may be 0 */
+    RECORD_THREAD_START,
+    RECORD_THREAD_END,
+    RECORD_IMAGE, /**< a new program image begins (the first, or one after exec): what came before is over */
+    RECORD_STAMPED_COUNT,
+    RECORD_CONTEXT = RECORD_STAMPED_COUNT, /**< word 1 = serial of the thread that the next records are of */
+    RECORD_SIZE,                           /**< word 1 = the size of the next record, when 32 bits are too few */
+    RECORD_KIND_COUNT
+};
+
+/** Thread serials count from 1; this one stands for threads that act after their own end (late destructors). */
+enum { RECORD_SERIAL_LATE = 0 };
+
+/**
+ * word 0: bits 0..47 pointer, 48..51 kind, 52..53 domain, 54..59 align_log2
+ * word 1: bits 0..31 the stamp's low half, 32..63 size in bytes (RECORD_SIZE before it: ignored)
+ */
+struct ring_record {
+    uint64_t what;
+    uint64_t how;
+};
+
+enum { RECORD_KIND_SHIFT = 48, RECORD_DOMAIN_SHIFT = 52, RECORD_ALIGN_SHIFT = 54, RECORD_HOW_SIZE_SHIFT = 32 };
+#define RECORD_POINTER_MASK (((uint64_t)1 << RECORD_KIND_SHIFT) - 1)
+
+static inline unsigned ring_record_kind(struct ring_record record) {
+    return (unsigned)(record.what >> RECORD_KIND_SHIFT & 15);
+}
+
+enum ring_state { RING_FREE, RING_CLAIMED };
+
+/** Producer and consumer each have their own cache lines. Positions count records and never wrap. */
+struct ring_control {
+    _Alignas(64) _Atomic uint64_t head; /**< written by the producer */
+    _Alignas(64) _Atomic uint64_t tail; /**< written by the recorder */
+    _Atomic uint32_t waiting;           /**< the producer sleeps on this word until there is space */
+    _Alignas(64) _Atomic uint32_t state;
+    _Atomic uint32_t owner_tid;
+};
+
+/** How the events of an image are made. */
+enum record_mode { RECORD_MODE_OFF, RECORD_MODE_C, RECORD_MODE_DOMAINS };
+
+struct record_shared {
+    uint64_t magic;
+    uint64_t shared_bytes; /**< size of this struct: both sides must be of one build */
+    uint64_t ring_bytes;
+    uint32_t ring_count;
+    uint32_t recorder_pid;
+    _Atomic uint32_t target_pid; /**< the only process that records */
+    _Atomic uint32_t stopped;    /**< the recorder has given up: the program must not wait for it any more */
+
+    _Alignas(64) _Atomic uint64_t stamp;
+
+    _Alignas(64) _Atomic uint32_t recorder_sleeps; /**< futex */
+    _Atomic uint32_t ring_top;                     /**< rings ever claimed lie below this index */
+    _Atomic uint32_t rings_short;                  /**< a thread found no free ring: look for dead owners */
+
+    _Alignas(64) _Atomic uint64_t thread_serial; /**< last one given out */
+    _Atomic uint64_t refused_count;              /**< of the current image */
+    _Atomic uint64_t lost_count;                 /**< of the current image */
+    _Atomic uint64_t wait_count;                 /**< times a producer found its ring full */
+    _Atomic uint32_t fork_count;                 /**< children of fork that went on without being recorded */
+    _Atomic uint32_t bystander_count;            /**< other programs started below the target, not recorded */
+    _Atomic uint64_t image_first_stamp;          /**< everything below belongs to a dead image */
+    _Atomic uint32_t image_count;
+    _Atomic uint32_t mode;             /**< enum record_mode of the current image */
+    _Atomic uint32_t hooks_lost;       /**< the interpreter has dropped our hooks (PYTHONMALLOC, -X dev) */
+    _Atomic uint32_t malloc_elsewhere; /**< the program's malloc is not the interposed one: it brings its own */
+    _Atomic uint32_t exec_pending;     /**< the target called exec, and the new image has not shown up yet */
+
+    char image_path[RECORD_TEXT_BYTES];     /**< /proc/self/exe of the current image */
+    char exec_path[RECORD_TEXT_BYTES];      /**< what exec was asked for */
+    char python_version[RECORD_TEXT_BYTES]; /**< Py_GetVersion(), or empty */
+    char libc_version[RECORD_TEXT_BYTES];
+
+    struct ring_control rings[RECORD_RING_COUNT_MAX];
+};
+
+static inline uint64_t record_header_bytes(void) {
+    return (sizeof(struct record_shared) + RECORD_PAGE_BYTES - 1) / RECORD_PAGE_BYTES * RECORD_PAGE_BYTES;
+}
+
+static inline uint64_t record_ring_offset(const struct record_shared *shared, uint32_t ring) {
+    return record_header_bytes() + ring * shared->ring_bytes;
+}
+
+#endif

@@ -1,0 +1,45 @@
+/**
+ * record_session.h: the shared memory and the process that is recorded.
+ */
+#ifndef MMREPLAY_TRACES_RECORD_RECORD_SESSION_H
+#define MMREPLAY_TRACES_RECORD_RECORD_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/base/diag.h"
+#include "traces/record/record.h"
+#include "traces/record/record_ring.h"
+
+struct record_session {
+    struct record_shared *shared; /**< mapped; NULL before create */
+    uint64_t bytes;
+    int fd;
+    pid_t pid; /**< 0 before spawn */
+    bool has_ended;
+    int wait_status;
+};
+
+/** @return ERR_OK, ERR_USAGE (ring settings), ERR_IO. */
+enum err session_create(const struct record_options *options, struct record_session *out, struct diag *diag);
+
+/** Starts the command with the shim in it. @return ERR_OK, ERR_NOT_FOUND, ERR_IO. */
+enum err session_spawn(struct record_session *session, const struct record_options *options, struct diag *diag);
+
+/** Looks whether the program has ended; fills has_ended and wait_status. */
+void session_poll(struct record_session *session);
+
+/** Sleeps until a ring fills or a few milliseconds have passed. */
+void session_sleep(struct record_session *session);
+
+/** From here on the program does not wait for anybody. */
+void session_stop(struct record_session *session);
+
+/** Frees the rings of threads that died without saying so, when the rings have run out. */
+void session_reap_rings(struct record_session *session);
+
+/** Waits for the program if it still runs, unmaps. */
+void session_close(struct record_session *session);
+
+#endif

@@ -1,0 +1,131 @@
+/**
+ * shim.h: inside libmmrecord.so.
+ *
+ * The shim sits between a traced program and its allocator, in every context in which a program may allocate: before
+ * constructors, after destructors, in signal handlers, in dying threads. So it allocates nothing itself, takes no lock
+ * on its normal road, keeps errno, and owns no file descriptor after start.
+ *
+ *     shim_libc.c   the interposed malloc family
+ *     shim_python.c CPython's three domains
+ *     shim_exec.c   the exec family: tells the recorder that an image is about to be replaced
+ *     shim_ring.c   events into rings; threads
+ *     shim_start.c  finds the real functions and the recorder's memory
+ */
+#ifndef MMREPLAY_TRACES_RECORD_SHIM_H
+#define MMREPLAY_TRACES_RECORD_SHIM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "traces/event.h"
+#include "traces/record/record_ring.h"
+
+#define SHIM_EXPORT __attribute__((visibility("default")))
+
+enum shim_mode {
+    SHIM_OFF = RECORD_MODE_OFF, /* must be 0: what the gate's page reads as in the child of a fork */
+    SHIM_C = RECORD_MODE_C,
+    SHIM_DOMAINS = RECORD_MODE_DOMAINS,
+    SHIM_UNSTARTED,
+    SHIM_STARTING
+};
+
+/* Lives in a page of its own that the kernel empties in the child of any kind of fork (MADV_WIPEONFORK). */
+struct shim_gate {
+    _Atomic uint32_t mode;
+};
+
+/* A thread's private view of a ring it has claimed. */
+struct shim_ring {
+    struct ring_control *control; /* NULL: none claimed */
+    struct ring_record *records;
+    uint64_t head;
+    uint64_t limit; /* may write below this position without looking at the recorder's again */
+};
+
+/* A signal handler that interrupts the writing of a record writes to the ring of the next level. */
+enum { SHIM_LEVELS = 4 };
+
+struct shim_thread {
+    struct shim_ring rings[SHIM_LEVELS];
+    uint64_t serial; /* 0: has made no event yet */
+    volatile uint32_t level;
+    volatile uint32_t inside; /* depth of calls into the allocator */
+    uint8_t is_announced;
+    uint8_t is_ended;
+    uint8_t is_probing; /* a call is made only to see whether it comes by here */
+    uint8_t was_probed;
+    uint8_t destructor_round;
+};
+
+struct shim_real {
+    void *(*malloc)(size_t);
+    void *(*calloc)(size_t, size_t);
+    void *(*realloc)(void *, size_t);
+    void (*free)(void *);
+    int (*posix_memalign)(void **, size_t, size_t);
+    void *(*aligned_alloc)(size_t, size_t);
+    void *(*memalign)(size_t, size_t);
+    void *(*valloc)(size_t);
+    void *(*pvalloc)(size_t);
+    int (*execve)(const char *, char *const[], char *const[]);
+    int (*execvpe)(const char *, char *const[], char *const[]);
+    int (*fexecve)(int, char *const[], char *const[]);
+};
+
+struct shim {
+    struct shim_gate *gate;
+    struct record_shared *shared; /* NULL: nobody records us */
+    uint64_t ring_mask;           /* records per ring − 1 */
+    uint32_t pid;
+    _Atomic uint32_t fork_reported;
+    struct shim_real real;
+};
+
+extern struct shim shim;
+extern __thread struct shim_thread shim_thread __attribute__((tls_model("initial-exec")));
+
+static inline unsigned shim_mode(void) {
+    return atomic_load_explicit(&shim.gate->mode, memory_order_relaxed);
+}
+
+/* Decides once per process image what is recorded; from the first allocation or the constructor. */
+void shim_start(void);
+
+/* Prepares threads' ends; after the shared memory is there, before the first event. */
+void shim_ring_start(void);
+
+/* Writes one event in the calling thread's name, waiting for space if need be. Keeps errno. */
+void shim_event(unsigned kind, unsigned domain, const void *pointer, size_t size_bytes, unsigned align_log2);
+
+/* The program was told "no memory". */
+void shim_refused(void);
+
+/* True when the process has CPython's allocator interface; then its three domains are hooked. */
+bool shim_python_hook(void);
+
+/*
+ * Brackets a call to the real allocator. An allocator may call its own public entry points (realloc its malloc, obj its
+ * raw domain): only the outermost call is an event.
+ */
+static inline bool shim_is_outermost(void) {
+    return shim_thread.inside == 0;
+}
+
+static inline void shim_enter(void) {
+    shim_thread.inside++;
+}
+
+static inline bool shim_leave(void) {
+    return --shim_thread.inside == 0;
+}
+
+static inline void shim_text_copy(char *out, const char *text) {
+    size_t i = 0;
+    for (; text && text[i] && i + 1 < RECORD_TEXT_BYTES; i++)
+        out[i] = text[i];
+    out[i] = 0;
+}
+
+#endif

@@ -1,0 +1,91 @@
+#include "traces/record/shim.h"
+
+#include <stdarg.h>
+#include <unistd.h>
+
+/*
+ * exec replaces the image without a word to anybody. When the new one never shows up in the recording (statically
+ * linked, environment cleared), the recorder must know that what it has is not the program that was meant.
+ */
+
+extern char **environ;
+
+/* True when this process is the recorded one (and not, say, the child of a vfork on its way elsewhere). */
+static bool exec_announce(const char *path) {
+    if (!shim.shared || shim_mode() == SHIM_OFF || (uint32_t)getpid() != shim.pid)
+        return false;
+    shim_text_copy(shim.shared->exec_path, path);
+    atomic_store(&shim.shared->exec_pending, 1);
+    return true;
+}
+
+static int exec_failed(bool announced, int result) {
+    if (announced)
+        atomic_store(&shim.shared->exec_pending, 0);
+    return result;
+}
+
+SHIM_EXPORT int execve(const char *path, char *const argv[], char *const envp[]) {
+    bool announced = exec_announce(path);
+    return exec_failed(announced, shim.real.execve(path, argv, envp));
+}
+
+SHIM_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[]) {
+    bool announced = exec_announce(file);
+    return exec_failed(announced, shim.real.execvpe(file, argv, envp));
+}
+
+SHIM_EXPORT int fexecve(int fd, char *const argv[], char *const envp[]) {
+    bool announced = exec_announce("");
+    return exec_failed(announced, shim.real.fexecve(fd, argv, envp));
+}
+
+SHIM_EXPORT int execv(const char *path, char *const argv[]) {
+    return execve(path, argv, environ);
+}
+
+SHIM_EXPORT int execvp(const char *file, char *const argv[]) {
+    return execvpe(file, argv, environ);
+}
+
+/* The variadic forms: count, then gather on the stack, as exec must work in signal handlers and after vfork. */
+static size_t arguments_count(va_list arguments) {
+    size_t count = 1;
+    while (va_arg(arguments, char *))
+        count++;
+    return count;
+}
+
+static void arguments_gather(char **argv, const char *first, va_list arguments) {
+    *argv++ = (char *)(uintptr_t)first;
+    while ((*argv++ = va_arg(arguments, char *))) {
+    }
+}
+
+#define EXEC_GATHER(first)                                                                                             \
+    va_list arguments;                                                                                                 \
+    va_start(arguments, first);                                                                                        \
+    size_t count = arguments_count(arguments);                                                                         \
+    va_end(arguments);                                                                                                 \
+    char **argv = __builtin_alloca((count + 1) * sizeof *argv);                                                        \
+    va_start(arguments, first);                                                                                        \
+    arguments_gather(argv, first, arguments);
+
+SHIM_EXPORT int execl(const char *path, const char *argument, ...) {
+    EXEC_GATHER(argument)
+    va_end(arguments);
+    return execve(path, argv, environ);
+}
+
+SHIM_EXPORT int execlp(const char *file, const char *argument, ...) {
+    EXEC_GATHER(argument)
+    va_end(arguments);
+    return execvpe(file, argv, environ);
+}
+
+SHIM_EXPORT int execle(const char *path, const char *argument, ...) {
+    EXEC_GATHER(argument)
+    char *const *envp = va_arg(arguments, char *const *);
+    va_end(arguments);
+    return execve(path, argv, envp);
+}
