@@ -1,5 +1,6 @@
 #include "cli/commands.h"
 
 const struct command *const commands[] = {
+    &command_allocators,
     NULL,
 };

@@ -6,4 +6,6 @@
 
 #include "cli/command.h"
 
+extern const struct command command_allocators;
+
 #endif

@@ -11,7 +11,7 @@ const struct allocator_kind allocator_kinds[] = {
     {"pool", "CPython's small-block allocator (pymalloc), built into mmreplay", WORKER_POOL, {NULL}, NULL},
     {"system", "malloc of the C library", WORKER_LIBC, {NULL}, NULL},
     {"jemalloc", "jemalloc", WORKER_LIBC, {"libjemalloc.so.2", NULL}, "libjemalloc2"},
-    {"mimalloc", "mimalloc", WORKER_LIBC, {"libmimalloc.so.3", "libmimalloc.so.2", NULL}, "libmimalloc2.0"},
+    {"mimalloc", "mimalloc", WORKER_LIBC, {"libmimalloc.so.2", "libmimalloc.so.3", NULL}, "libmimalloc2.0"},
     {"tcmalloc",
      "tcmalloc of gperftools",
      WORKER_LIBC,

@@ -116,3 +116,8 @@ int environment_cpu_choose(void) {
             return cpu;
     return -1;
 }
+
+bool environment_cpu_allowed(uint64_t cpu) {
+    cpu_set_t cpus;
+    return cpu < CPU_SETSIZE && !sched_getaffinity(0, sizeof cpus, &cpus) && CPU_ISSET((size_t)cpu, &cpus);
+}

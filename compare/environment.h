@@ -5,6 +5,7 @@
 #define MMREPLAY_COMPARE_ENVIRONMENT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /** Texts are empty when the machine does not tell. */
 struct environment {
@@ -31,5 +32,8 @@ void environment_read(int pinned_cpu, struct environment *out);
 
 /** The CPU to pin to: the last one this process may use (interrupts tend to the first). @return −1 when unknown. */
 int environment_cpu_choose(void);
+
+/** True when this process may run on that CPU. */
+bool environment_cpu_allowed(uint64_t cpu);
 
 #endif

@@ -265,6 +265,30 @@ cleanup:
     return err;
 }
 
+static enum err nothing_next(void *ctx, struct event_block *block, struct diag *diag) {
+    (void)ctx, (void)diag;
+    *block = (struct event_block){0};
+    return ERR_OK;
+}
+
+enum err launch_probe(const char *worker_path, const struct allocator *allocator, struct launch_result *out,
+                      struct diag *diag) {
+    struct event_source nothing = {NULL, nothing_next};
+    struct program program;
+    enum err err = program_compile(&nothing, &program, diag);
+    if (err)
+        return err;
+    struct launch launch = {.worker_path = worker_path,
+                            .program = &program,
+                            .allocator = allocator,
+                            .pass = WORKER_PROBE,
+                            .cpu = -1,
+                            .timeout_ns = 10 * (uint64_t)1000000000};
+    err = launch_run(&launch, out, diag);
+    program_close(&program);
+    return err;
+}
+
 void launch_result_release(struct launch_result *result) {
     if (result && result->shared)
         munmap((void *)(uintptr_t)result->shared, result->shared_bytes);

@@ -51,6 +51,10 @@ struct launch_result {
  */
 enum err launch_run(const struct launch *launch, struct launch_result *out, struct diag *diag);
 
+/** Starts `allocator` on an empty program and ends: is it usable here, and which library is it? @param out as above. */
+enum err launch_probe(const char *worker_path, const struct allocator *allocator, struct launch_result *out,
+                      struct diag *diag);
+
 void launch_result_release(struct launch_result *result);
 
 #endif

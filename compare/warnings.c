@@ -13,7 +13,7 @@
 static const double null_share_limit = 0.5;
 static const double interval_limit = 0.10;
 static const double waiting_limit = 0.02;
-static const double loop_short_ns = 5e6;
+static const uint64_t loop_short_ns = 5000000;
 
 static enum err machine_judge(struct report *report) {
     const struct environment *environment = &report->experiment->environment;
@@ -50,6 +50,30 @@ static enum err placement_judge(struct report *report) {
     return err;
 }
 
+static enum err rounds_judge(struct report *report) {
+    const struct experiment *experiment = report->experiment;
+    double coverage;
+    uint64_t shortest_ns = UINT64_MAX;
+    median_interval_rank(experiment->options.rounds, &coverage);
+    for (size_t i = 0; i < experiment->count; i++)
+        for (uint32_t round = 0; round < experiment->options.rounds; round++)
+            if (i != experiment->null_index && experiment->results[i].times[round].valid &&
+                experiment->results[i].times[round].elapsed_ns < shortest_ns)
+                shortest_ns = experiment->results[i].times[round].elapsed_ns;
+    enum err err = ERR_OK;
+    if (coverage < 0.95)
+        err = report_warn(report, -1,
+                          "%u rounds give intervals of %.1f %%, not 95 %%; six are the least, -n 9 the default",
+                          experiment->options.rounds, 100 * coverage);
+    if (!err && shortest_ns < loop_short_ns)
+        err = report_warn(
+            report, -1,
+            "the timed loop took only %.2f ms; start-up and first-touch page faults weigh much in so short a "
+            "trace; try a longer one",
+            (double)shortest_ns / 1e6);
+    return err;
+}
+
 static enum err trace_judge(struct report *report) {
     const struct trace_summary *summary = &report->experiment->program->header->summary;
     char bytes[UNITS_TEXT_BYTES];
@@ -83,9 +107,6 @@ static enum err interval_judge(struct report *report, size_t index) {
                           "%s: the interval of its time is %.0f %% of the median wide; something else ran, or the loop "
                           "is too short; try a quiet machine or more rounds (-n)",
                           result->allocator.name, 100 * (estimate->high - estimate->low) / fabs(estimate->value));
-    if (!err && estimate->coverage < 0.95)
-        err = report_warn(report, (int)index, "%s: %zu rounds give an interval of %.1f %% only, not 95 %%; try -n 9",
-                          result->allocator.name, estimate->sample_count, 100 * estimate->coverage);
     double waited = waiting_share(result, report->experiment->options.rounds);
     if (!err && waited > waiting_limit)
         err =
@@ -100,7 +121,6 @@ static enum err loop_judge(struct report *report, size_t index) {
     const struct allocator_result *result = &report->experiment->results[index];
     const struct metric_value *raw = &report->sets[index].values[METRIC_NS_PER_OP_RAW];
     const struct metric_value *null_cost = &report->sets[index].values[METRIC_NULL_NS_PER_OP];
-    double operations = (double)report->experiment->program->header->summary.operation_count;
     if (raw->reason || null_cost->reason)
         return ERR_OK;
     enum err err = ERR_OK;
@@ -110,10 +130,6 @@ static enum err loop_judge(struct report *report, size_t index) {
                           "%s: %.0f %% of its time is the replay loop's own, subtracted; the trace is bound by reading "
                           "ops and touching blocks; small differences between allocators are not safe here",
                           result->allocator.name, 100 * share);
-    if (!err && raw->estimate.value * operations < loop_short_ns)
-        err = report_warn(report, (int)index,
-                          "%s: the loop ran for only %.2f ms; start-up and page faults weigh much; try a longer trace",
-                          result->allocator.name, raw->estimate.value * operations / 1e6);
     return err;
 }
 
@@ -168,6 +184,8 @@ enum err warnings_collect(struct report *report) {
         err = placement_judge(report);
     if (!err)
         err = trace_judge(report);
+    if (!err)
+        err = rounds_judge(report);
     for (size_t i = 0; i < report->experiment->count && !err; i++)
         for (size_t j = 0; j < sizeof judges / sizeof judges[0] && !err; j++)
             if (report->experiment->results[i].allocator.backend != WORKER_NULL || judges[j] == failure_judge)

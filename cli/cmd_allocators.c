@@ -1,0 +1,59 @@
+#include <limits.h>
+#include <stdio.h>
+
+#include "cli/commands.h"
+#include "cli/message.h"
+#include "cli/paths.h"
+#include "compare/launch.h"
+
+static const struct option_spec allocators_options[] = {{0}};
+
+static void row_print(const char *name, const char *state, const char *text) {
+    printf("%-10s  %-8s  %s\n", name, state, text);
+}
+
+static enum err kind_print(const struct allocator_kind *kind, const char *worker_path, struct diag *diag) {
+    struct allocator allocator;
+    struct launch_result run;
+    struct diag refusal;
+    if (allocator_parse(kind->name, &allocator, &refusal)) {
+        row_print(kind->name, "missing", refusal.text);
+        return ERR_OK;
+    }
+    enum err err = launch_probe(worker_path, &allocator, &run, diag);
+    if (err)
+        return err;
+    char text[WORKER_PATH_BYTES + 256];
+    if (allocator.backend == WORKER_NULL || allocator.backend == WORKER_POOL)
+        snprintf(text, sizeof text, "%s%s%s", kind->summary, allocator.profile[0] ? "; profile " : "",
+                 allocator.profile);
+    else
+        snprintf(text, sizeof text, "%s", run.shared->reply.library);
+    row_print(kind->name, run.status == RUN_DONE ? "ready" : "unusable", run.status == RUN_DONE ? text : run.text);
+    launch_result_release(&run);
+    return ERR_OK;
+}
+
+static int allocators_run(const void *values, char **operands, size_t operand_count) {
+    char worker_path[PATH_MAX];
+    struct diag diag;
+    (void)values, (void)operands, (void)operand_count;
+    enum err err = libexec_path("mmreplay-worker", worker_path, sizeof worker_path, &diag);
+    for (const struct allocator_kind *kind = allocator_kinds; kind->name && !err; kind++)
+        err = kind_print(kind, worker_path, &diag);
+    if (err)
+        return message_error(&diag);
+    row_print("NAME=PATH", "", "any library that defines malloc, calloc, realloc and free");
+    return EXIT_CODE_DONE;
+}
+
+const struct command command_allocators = {
+    .name = "allocators",
+    .operands = "",
+    .summary = "what can be replayed on this machine, and why not the rest",
+    .description = "Starts a worker on each allocator that this build knows and tells which library answers; for the "
+                   "missing ones it tells what to install.\n",
+    .examples = "  mmreplay allocators\n",
+    .options = allocators_options,
+    .run = allocators_run,
+};

@@ -1,0 +1,307 @@
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/message.h"
+#include "cli/paths.h"
+#include "cli/progress.h"
+#include "compare/report_json.h"
+#include "compare/report_text.h"
+#include "core/base/units.h"
+#include "formats/format.h"
+
+enum { WIDTH_DEFAULT = 120, WIDTH_MIN = 60 };
+
+struct replay_values {
+    const char *allocators; /* NULL: the default list, of which a missing library is only a warning */
+    uint64_t rounds;
+    uint64_t memory_rounds;
+    uint64_t touch;
+    uint64_t cpu; /* UINT64_MAX: choose */
+    uint64_t drain_wait_ns;
+    uint64_t timeout_ns;
+    uint64_t seed;
+    const char *json;
+};
+
+static const struct replay_values replay_defaults = {
+    .rounds = EXPERIMENT_ROUNDS_DEFAULT,
+    .memory_rounds = 1,
+    .touch = 1,
+    .cpu = UINT64_MAX,
+    .drain_wait_ns = EXPERIMENT_DRAIN_DEFAULT_MS * (uint64_t)1000000,
+    .timeout_ns = EXPERIMENT_TIMEOUT_DEFAULT_S * (uint64_t)1000000000,
+    .seed = 1,
+};
+
+#define AT(field) offsetof(struct replay_values, field)
+
+static const struct option_spec replay_options[] = {
+    {"allocators", 'a', OPTION_TEXT, "LIST", AT(allocators),
+     "allocators to replay on, the first being what the others are compared to (default pool,system,jemalloc)"},
+    {"rounds", 'n', OPTION_COUNT, "N", AT(rounds), "timed rounds, each running every allocator once (default 9)"},
+    {"memory-rounds", 0, OPTION_COUNT, "N", AT(memory_rounds), "memory passes per allocator (default 1)"},
+    {"touch", 0, OPTION_COUNT, "0|1", AT(touch), "write a word of every page of every new block (default 1)"},
+    {"cpu", 0, OPTION_COUNT, "N", AT(cpu), "cpu to pin the workers to (default: the last one allowed)"},
+    {"drain-wait", 0, OPTION_DURATION, "TIME", AT(drain_wait_ns),
+     "longest quiet time after which drained memory is measured again, of 100ms, 1s and 5s (default 100ms)"},
+    {"timeout", 0, OPTION_DURATION, "TIME", AT(timeout_ns), "for one run; 0s: none (default 600s)"},
+    {"seed", 0, OPTION_COUNT, "N", AT(seed), "of the bootstrap intervals (default 1)"},
+    {"json", 0, OPTION_TEXT, "FILE", AT(json), "write the result as JSON; - is stdout, and then there is no text"},
+    {0},
+};
+
+static volatile sig_atomic_t caught_signal;
+
+static void signal_note(int number) {
+    caught_signal = number;
+}
+
+/* The first signal ends the run in order; a second one ends it at once. */
+static void signals_catch(void) {
+    struct sigaction action = {.sa_handler = signal_note, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* What lives as long as the command. */
+struct replay_session {
+    const struct replay_values *values;
+    struct allocator_list list;
+    struct experiment_options options;
+    char worker_path[PATH_MAX];
+    struct report_json *json;
+    FILE *json_file; /* NULL: no JSON, or to stdout */
+    char json_partial[PATH_MAX];
+    const char *trace_path; /* now running, for the progress bar */
+    size_t width;
+    size_t measured_count; /* allocators with at least one time, over all traces */
+    size_t reported_count;
+};
+
+static void progress_tell(void *ctx, size_t done, size_t total, const char *allocator) {
+    const struct replay_session *session = ctx;
+    const char *slash = strrchr(session->trace_path, '/');
+    char label[128];
+    snprintf(label, sizeof label, "%s: %s", slash ? slash + 1 : session->trace_path, allocator);
+    progress_show(done, total, label);
+}
+
+static size_t width_find(void) {
+    const char *columns = getenv("COLUMNS");
+    struct winsize size;
+    uint64_t width = WIDTH_DEFAULT;
+    if ((!columns || units_parse_u64(columns, &width)) && isatty(STDOUT_FILENO) &&
+        !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
+        width = size.ws_col;
+    return width < WIDTH_MIN ? WIDTH_MIN : (size_t)width;
+}
+
+/* The default list, without what is not installed here. */
+static enum err default_list_make(struct allocator_list *out, struct diag *diag) {
+    char names[] = ALLOCATOR_LIST_DEFAULT;
+    char *rest = NULL;
+    out->count = 0;
+    for (char *name = strtok_r(names, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
+        enum err err = allocator_parse(name, &out->items[out->count], diag);
+        if (err == ERR_NOT_FOUND)
+            message_warning("%s", diag->text);
+        else if (err)
+            return err;
+        else
+            out->count++;
+    }
+    return ERR_OK;
+}
+
+static enum err json_open(struct replay_session *session, struct diag *diag) {
+    const char *path = session->values->json;
+    if (!path)
+        return ERR_OK;
+    if (report_json_create(&session->json))
+        return diag_set(diag, ERR_NOMEM, NULL, "out of memory");
+    if (strcmp(path, "-") == 0)
+        return ERR_OK;
+    int length = snprintf(session->json_partial, sizeof session->json_partial, "%s.partial", path);
+    if (length < 0 || (size_t)length >= sizeof session->json_partial)
+        return diag_set(diag, ERR_LIMIT, path, "the path is too long");
+    session->json_file = fopen(session->json_partial, "we");
+    return session->json_file ? ERR_OK : diag_errno(diag, ERR_IO, path, "cannot write the result");
+}
+
+static enum err json_finish(struct replay_session *session, struct diag *diag) {
+    const char *path = session->values->json;
+    if (!session->json)
+        return ERR_OK;
+    if (!session->json_file)
+        return report_json_write(session->json, stdout) ? diag_set(diag, ERR_IO, NULL, "cannot write the output")
+                                                        : ERR_OK;
+    enum err err = report_json_write(session->json, session->json_file);
+    if (fclose(session->json_file) || err || rename(session->json_partial, path)) {
+        err = diag_errno(diag, ERR_IO, path, "cannot write the result");
+        unlink(session->json_partial);
+    }
+    session->json_file = NULL;
+    return err;
+}
+
+static void session_close(struct replay_session *session) {
+    report_json_destroy(session->json);
+    if (session->json_file) {
+        fclose(session->json_file);
+        unlink(session->json_partial);
+    }
+}
+
+static enum err values_check(const struct replay_values *values, struct diag *diag) {
+    if (!values->rounds || values->rounds > EXPERIMENT_ROUNDS_MAX)
+        return diag_set(diag, ERR_USAGE, NULL, "replay: --rounds must be 1 … %d", EXPERIMENT_ROUNDS_MAX);
+    if (values->memory_rounds > EXPERIMENT_ROUNDS_MAX)
+        return diag_set(diag, ERR_USAGE, NULL, "replay: --memory-rounds must be 0 … %d", EXPERIMENT_ROUNDS_MAX);
+    if (values->touch > 1)
+        return diag_set(diag, ERR_USAGE, NULL, "replay: --touch is 0 or 1");
+    if (values->cpu != UINT64_MAX && !environment_cpu_allowed(values->cpu))
+        return diag_set(diag, ERR_USAGE, NULL, "replay: cpu %llu is not one this process may use",
+                        (unsigned long long)values->cpu);
+    return ERR_OK;
+}
+
+static enum err session_open(struct replay_session *session, const struct replay_values *values, struct diag *diag) {
+    session->values = values;
+    session->width = width_find();
+    enum err err = values_check(values, diag);
+    if (!err)
+        err = libexec_path("mmreplay-worker", session->worker_path, sizeof session->worker_path, diag);
+    if (!err)
+        err = values->allocators ? allocator_list_parse(values->allocators, &session->list, diag)
+                                 : default_list_make(&session->list, diag);
+    if (!err)
+        err = json_open(session, diag);
+    session->options = experiment_options_default();
+    session->options.worker_path = session->worker_path;
+    session->options.rounds = (uint32_t)values->rounds;
+    session->options.memory_rounds = (uint32_t)values->memory_rounds;
+    session->options.touch = values->touch != 0;
+    session->options.cpu = values->cpu == UINT64_MAX ? -1 : (int)values->cpu;
+    session->options.drain_wait_ns = values->drain_wait_ns;
+    session->options.timeout_ns = values->timeout_ns;
+    session->options.seed = values->seed;
+    session->options.interrupted = &caught_signal;
+    session->options.progress = progress_tell;
+    session->options.progress_ctx = session;
+    return err;
+}
+
+static enum err report_deliver(struct replay_session *session, const struct report *report, struct diag *diag) {
+    enum err err = ERR_OK;
+    progress_clear();
+    if (session->json)
+        err = report_json_add(session->json, report);
+    if (!err && (!session->json || session->json_file)) {
+        if (!session->reported_count)
+            report_text_machine_print(report->experiment, session->width, stdout);
+        putchar('\n');
+        err = report_text_print(report, session->width, stdout);
+        fflush(stdout);
+    }
+    session->reported_count++;
+    for (size_t i = 0; i < report->experiment->count; i++)
+        if (report->experiment->results[i].requested && !report->sets[i].values[METRIC_NS_PER_OP_RAW].reason)
+            session->measured_count++;
+    return err ? diag_set(diag, err, NULL, "out of memory") : ERR_OK;
+}
+
+static enum err program_measure(struct replay_session *session, const struct trace_info *info,
+                                const struct program *program, struct diag *diag) {
+    struct experiment experiment;
+    struct report report;
+    enum err err = experiment_run(program, &session->list, &session->options, &experiment, diag);
+    if (err)
+        return err;
+    err = report_create(info, &experiment, &report);
+    if (err)
+        diag_set(diag, err, NULL, "out of memory");
+    else
+        err = report_deliver(session, &report, diag);
+    if (!err)
+        report_clear(&report);
+    experiment_clear(&experiment);
+    return err;
+}
+
+static enum err trace_replay(struct replay_session *session, const char *path, struct diag *diag) {
+    struct trace_reader *reader = NULL;
+    struct event_source events;
+    struct program program;
+    session->trace_path = path;
+    enum err err = trace_reader_open(path, &reader, diag);
+    if (err)
+        return err;
+    err = trace_reader_events(reader, &events, diag);
+    if (!err)
+        err = program_compile(&events, &program, diag);
+    if (!err) {
+        err = program_measure(session, trace_reader_info(reader), &program, diag);
+        program_close(&program);
+    }
+    trace_reader_close(reader);
+    return err;
+}
+
+static int replay_finish(struct replay_session *session, enum err err, struct diag *diag) {
+    progress_clear();
+    if (session->reported_count && (!session->json || session->json_file)) {
+        putchar('\n');
+        report_text_legend_print(session->width, stdout);
+    }
+    if (!err)
+        err = json_finish(session, diag);
+    session_close(session);
+    if (caught_signal) {
+        message_note("interrupted; what was measured is shown");
+        fflush(stdout);
+        raise(caught_signal);
+    }
+    if (err)
+        return message_error(diag);
+    return session->measured_count ? EXIT_CODE_DONE : message_failure("no allocator could be measured");
+}
+
+static int replay_run(const void *values, char **operands, size_t operand_count) {
+    struct replay_session session = {0};
+    struct diag diag;
+    enum err err = session_open(&session, values, &diag);
+    if (!err)
+        signals_catch();
+    for (size_t i = 0; i < operand_count && !err && !caught_signal; i++)
+        err = trace_replay(&session, operands[i], &diag);
+    return replay_finish(&session, err, &diag);
+}
+
+const struct command command_replay = {
+    .name = "replay",
+    .operands = "TRACE…",
+    .summary = "replay a trace on several allocators and measure",
+    .description =
+        "Replays every operation of each trace on each allocator, one process per run, in rounds that alternate their "
+        "order, and reports time per operation, fragmentation and how much memory goes back to the system.\n"
+        "An allocator is pool (CPython's, as pool:3.11), system, jemalloc, mimalloc, tcmalloc, null, or "
+        "NAME=/path/lib.so for any malloc library; 'mmreplay allocators' tells which are here.\n"
+        "An allocator that crashes or runs out of time is a result: its row says so, the others stand, and the exit "
+        "code is 0 as long as one allocator was measured.\n",
+    .examples = "  mmreplay replay traces/samples/python-batch.yaml\n"
+                "  mmreplay replay -a system,mine=./libmine.so -n 21 app.yaml\n"
+                "  mmreplay replay --json result.json traces/samples/*.yaml\n",
+    .options = replay_options,
+    .values_bytes = sizeof(struct replay_values),
+    .defaults = &replay_defaults,
+    .operands_min = 1,
+    .operands_max = SIZE_MAX,
+    .run = replay_run,
+};
