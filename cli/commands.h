@@ -6,6 +6,10 @@
 
 #include "cli/command.h"
 
+extern const struct command command_record;
+extern const struct command command_replay;
+extern const struct command command_info;
+extern const struct command command_check;
 extern const struct command command_allocators;
 
 #endif
