@@ -72,7 +72,7 @@ setup() {
 @test "an option without its value says so" {
     run_split replay x.yaml --rounds
     [ "$status" -eq 2 ]
-    [[ "$errors" == "mmreplay: replay: --rounds needs ROUNDS; see"* ]]
+    [[ "$errors" == "mmreplay: replay: --rounds needs N; see"* ]]
 }
 
 @test "a number with junk is refused" {
