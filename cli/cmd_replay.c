@@ -254,6 +254,17 @@ static enum err trace_replay(struct replay_session *session, const char *path, s
     return err;
 }
 
+/* A misspelt last trace should not cost the time of measuring all others first. */
+static enum err traces_probe(char **paths, size_t count, struct diag *diag) {
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < count && !err; i++) {
+        struct trace_reader *reader = NULL;
+        err = trace_reader_open(paths[i], &reader, diag);
+        trace_reader_close(reader);
+    }
+    return err;
+}
+
 static int replay_finish(struct replay_session *session, enum err err, struct diag *diag) {
     progress_clear();
     if (session->reported_count && (!session->json || session->json_file)) {
@@ -277,6 +288,8 @@ static int replay_run(const void *values, char **operands, size_t operand_count)
     struct replay_session session = {0};
     struct diag diag;
     enum err err = session_open(&session, values, &diag);
+    if (!err)
+        err = traces_probe(operands, operand_count, &diag);
     if (!err)
         signals_catch();
     for (size_t i = 0; i < operand_count && !err && !caught_signal; i++)
