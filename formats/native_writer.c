@@ -15,7 +15,7 @@
 static const char yaml_suffix[] = ".yaml";
 static const char events_suffix[] = ".events.gz";
 
-enum { TEMPORARY_ATTEMPTS = 100 };
+enum { TEMPORARY_ATTEMPTS = 100, EVENTS_PER_RUN = 1024 };
 
 /* A file on its way: written under a temporary name beside the final one. */
 struct draft {
@@ -146,13 +146,16 @@ void native_writer_destroy(struct native_writer *writer) {
 }
 
 static enum err events_put(struct native_writer *writer, const struct event *events, size_t count, struct diag *diag) {
-    const struct event_block block = {
-        .events = events, .count = count, .first_index = tracker_summary(writer->tracker)->event_count};
-    for (size_t i = 0; i < count; i++) {
-        struct placement placement;
-        enum err err = tracker_apply(writer->tracker, &events[i], &placement);
+    struct placement placements[EVENTS_PER_RUN];
+    for (size_t at = 0; at < count;) {
+        size_t run = count - at < EVENTS_PER_RUN ? count - at : EVENTS_PER_RUN;
+        const struct event_block block = {
+            .events = events + at, .count = run, .first_index = tracker_summary(writer->tracker)->event_count};
+        size_t applied;
+        enum err err = tracker_apply(writer->tracker, block.events, run, placements, &applied);
         if (err)
-            return tracker_explain(writer->tracker, err, &block, i, diag);
+            return tracker_explain(writer->tracker, err, &block, applied, diag);
+        at += run;
     }
     return events_writer_put(writer->encoder, events, count, diag);
 }
