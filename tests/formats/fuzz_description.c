@@ -1,7 +1,8 @@
 /*
  * libFuzzer target: the reader of descriptions. What it accepts must be written, and read again, the same.
  *
- *     build/fuzz/tests/formats/fuzz_description -max_total_time=600 CORPUS build/fuzz/tests/formats/seeds/description
+ *     build/fuzz/tests/formats/fuzz_description -max_total_time=600 build/fuzz/corpus/fuzz_description
+ * tests/formats/fixtures
  */
 #include <assert.h>
 #include <stdint.h>

@@ -2,7 +2,7 @@
  * libFuzzer target: an events file (see fuzz_input.h) through the reader, the tracker and the compiler; salvage and the
  * index on the side.
  *
- *     build/fuzz/tests/formats/fuzz_events -max_total_time=600 CORPUS build/fuzz/tests/formats/seeds/events
+ *     build/fuzz/tests/formats/fuzz_events -max_total_time=600 build/fuzz/corpus/fuzz_events tests/formats/fixtures
  */
 #include <assert.h>
 #include <stdio.h>

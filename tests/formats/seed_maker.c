@@ -1,4 +1,4 @@
-/* Writes seeds for the fuzzers: fuzz_seeds FOLDER makes FOLDER/events and FOLDER/description. */
+/* Writes seeds for the fuzzers: seed_maker FOLDER makes FOLDER/fuzz_events and FOLDER/fuzz_description. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +55,8 @@ static void description_seed(const char *folder, unsigned number, const struct e
     char text[] = "a text, which is rather long as texts go, so that it is folded somewhere near its hundredth column";
     char lines[] = "two\n  lines\n", odd[] = "\xff", sha256[65];
     struct tracker *tracker;
-    struct placement placement;
+    struct placement placements[1024];
+    size_t applied;
     char *out;
     size_t bytes;
     memset(sha256, 'a', 64), sha256[64] = '\0';
@@ -63,14 +64,13 @@ static void description_seed(const char *folder, unsigned number, const struct e
     info.events_file = text, info.events_sha256 = sha256, info.capture_page_bytes = 4096;
     if (tracker_create(&tracker))
         abort();
-    for (size_t i = 0; i < count; i++)
-        if (tracker_apply(tracker, &events[i], &placement))
-            abort();
+    if (count > 1024 || tracker_apply(tracker, events, count, placements, &applied))
+        abort();
     info.summary = *tracker_summary(tracker);
     tracker_destroy(tracker);
     if (description_format(&info, &out, &bytes))
         abort();
-    seed_write(folder, "description", number, out, bytes);
+    seed_write(folder, "fuzz_description", number, out, bytes);
     free(out);
 }
 
@@ -79,8 +79,8 @@ int main(int count, char **arguments) {
     if (count != 2)
         return 2;
     mkdir(arguments[1], 0777);
-    folder_make(arguments[1], "events");
-    folder_make(arguments[1], "description");
+    folder_make(arguments[1], "fuzz_events");
+    folder_make(arguments[1], "fuzz_description");
     for (unsigned seed = 1; seed <= 12; seed++) {
         struct random_trace settings = {.seed = seed,
                                         .thread_count = 1 + seed % 5,
@@ -89,8 +89,8 @@ int main(int count, char **arguments) {
                                         .wild_percent = seed % 4 * 20};
         struct event *events = random_trace_make(&settings);
         size_t bytes = members_make(events, settings.event_count, 5 + seed * 3, members);
-        seed_write(arguments[1], "events", 2 * seed, members, bytes);
-        seed_write(arguments[1], "events", 2 * seed + 1, file, fuzz_input_expand(members, bytes, file));
+        seed_write(arguments[1], "fuzz_events", 2 * seed, members, bytes);
+        seed_write(arguments[1], "fuzz_events", 2 * seed + 1, file, fuzz_input_expand(members, bytes, file));
         description_seed(arguments[1], seed, events, settings.event_count);
         free(events);
     }
