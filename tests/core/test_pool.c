@@ -188,6 +188,9 @@ static void untouched_memory_stays_untouched(void **state) {
     for (size_t i = 2 * 512; i < 4 * 512; i++)
         assert_int_equal(block[i], 0);
     assert_int_equal(((struct pool_header *)pool_base(block))->next_offset, HEADER_BYTES + 2 * 512);
+    /* later too: each request carves one block more, for the next */
+    pool_malloc(pool, 512);
+    assert_int_equal(((struct pool_header *)pool_base(block))->next_offset, HEADER_BYTES + 3 * 512);
     pool_end(pool);
 }
 
