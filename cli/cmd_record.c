@@ -146,7 +146,9 @@ const struct command command_record = {
     .description =
         "Runs COMMAND and writes every allocation call it makes, of all its threads in one true order, to NAME.yaml "
         "and "
-        "NAME.events.gz. C and C++ programs are captured at malloc, CPython at its three domains (raw, mem, obj).\n"
+        "NAME.events.gz. C and C++ programs are captured at malloc. CPython is captured at its three domains (raw, "
+        "mem, "
+        "obj); what C libraries below it take from malloc directly is then not in the trace.\n"
         "The program may end in any way, a crash or kill -9 included: what it did until then is in the trace, and the "
         "description says how it ended. When it replaces itself by exec (a wrapper script), the trace is that of the "
         "last image. Children are not recorded.\n"

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,6 +214,17 @@ static void more_threads_than_rings_share_one(void **state) {
     recording_clear(&recording);
 }
 
+static void destructors_later_than_the_threads_end_are_recorded(void **state) {
+    (void)state;
+    struct recording recording = {0};
+    recording_run(&recording, 0, 0, (char *[]){program("traced_threads"), (char[]){"50"}, (char[]){"late"}, NULL});
+    assert_nothing_missing(&recording);
+    assert_int_equal(recording.thread_ends, 50);
+    assert_int_equal(recording.size_counts[321], 50 * (1 + PTHREAD_DESTRUCTOR_ITERATIONS));
+    assert_true(counted(&recording)->thread_count <= 52); /* the late events of all threads have one name */
+    recording_clear(&recording);
+}
+
 static void handlers_that_allocate_are_recorded(void **state) {
     (void)state;
     struct recording recording = {0};
@@ -292,6 +304,47 @@ static void a_failing_sink_ends_the_recording_but_not_the_program(void **state) 
     recording_clear(&recording);
 }
 
+static void a_recorder_that_is_killed_does_not_hold_the_program(void **state) {
+    (void)state;
+    int done[2];
+    assert_int_equal(pipe(done), 0);
+    pid_t recorder = fork();
+    if (recorder == 0) {
+        close(done[0]); /* the program holds the other end until it is through */
+        struct recording recording = {0};
+        recording_run(&recording, 4096, 0,
+                      (char *[]){program("traced_handoff"), (char[]){"2"}, (char[]){"300000"}, NULL});
+        _exit(0);
+    }
+    close(done[1]);
+    usleep(50000);
+    kill(recorder, SIGKILL);
+    waitpid(recorder, NULL, 0);
+    char byte;
+    assert_int_equal(read(done[0], &byte, 1), 0); /* a hang is the test's time-out */
+    close(done[0]);
+}
+
+static void a_shim_path_with_blanks_and_colons_works(void **state) {
+    (void)state;
+    char folder[] = "/tmp/mmreplay test: XXXXXX";
+    char path[4096], absolute[4096];
+    assert_non_null(mkdtemp(folder));
+    assert_non_null(realpath(shim_path, absolute));
+    snprintf(path, sizeof path, "%s/shim.so", folder);
+    assert_int_equal(symlink(absolute, path), 0);
+    const char *plain = shim_path;
+    struct recording recording = {0};
+    shim_path = path;
+    recording_run(&recording, 0, 0, (char *[]){program("traced_end"), (char[]){"_exit"}, (char[]){"5"}, NULL});
+    shim_path = plain;
+    assert_nothing_missing(&recording);
+    assert_int_equal(recording.size_counts[1000], 5);
+    recording_clear(&recording);
+    unlink(path);
+    rmdir(folder);
+}
+
 static const char python_script[] = "import json, threading\n"
                                     "def work():\n"
                                     "    for i in range(2000): json.loads(json.dumps({'a': [i] * 20, 'b': str(i)}))\n"
@@ -347,12 +400,15 @@ int main(int argc, char **argv) {
         cmocka_unit_test(threads_killed_in_the_middle_leave_a_valid_trace),
         cmocka_unit_test(hundreds_of_threads_begin_and_end),
         cmocka_unit_test(more_threads_than_rings_share_one),
+        cmocka_unit_test(destructors_later_than_the_threads_end_are_recorded),
         cmocka_unit_test(handlers_that_allocate_are_recorded),
         cmocka_unit_test(children_of_a_fork_leave_the_trace_alone),
         cmocka_unit_test(exec_begins_the_trace_anew),
         cmocka_unit_test(a_shell_wrapper_records_what_it_execs),
         cmocka_unit_test(what_cannot_be_recorded_is_said),
         cmocka_unit_test(a_failing_sink_ends_the_recording_but_not_the_program),
+        cmocka_unit_test(a_recorder_that_is_killed_does_not_hold_the_program),
+        cmocka_unit_test(a_shim_path_with_blanks_and_colons_works),
         cmocka_unit_test(cpython_is_recorded_in_its_three_domains),
         cmocka_unit_test(hooks_that_the_interpreter_dropped_are_an_error),
     };

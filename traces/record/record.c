@@ -28,13 +28,19 @@ static void signal_pass_on(int number) {
         kill((pid_t)signalled_pid, number);
 }
 
+/* What was ignored stays so (nohup). */
+static void signal_guard_one(int number, void (*handler)(int), struct sigaction *before) {
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+    sigaction(number, NULL, before);
+    if (before->sa_handler != SIG_IGN)
+        sigaction(number, &action, NULL);
+}
+
 static void signals_guard(struct signal_guard *guard) {
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    struct sigaction pass_on = {.sa_handler = signal_pass_on, .sa_flags = SA_RESTART};
-    sigaction(SIGINT, &ignore, &guard->interrupt);
-    sigaction(SIGQUIT, &ignore, &guard->quit);
-    sigaction(SIGTERM, &pass_on, &guard->terminate);
-    sigaction(SIGHUP, &pass_on, &guard->hangup);
+    signal_guard_one(SIGINT, SIG_IGN, &guard->interrupt);
+    signal_guard_one(SIGQUIT, SIG_IGN, &guard->quit);
+    signal_guard_one(SIGTERM, signal_pass_on, &guard->terminate);
+    signal_guard_one(SIGHUP, signal_pass_on, &guard->hangup);
 }
 
 static void signals_restore(const struct signal_guard *guard) {
@@ -228,6 +234,8 @@ enum err record_run(const struct record_options *options, const struct record_ou
     err = session_create(options, &session, diag);
     if (err)
         goto cleanup;
+    session.keeps_interrupt_ignored = guard.interrupt.sa_handler == SIG_IGN;
+    session.keeps_quit_ignored = guard.quit.sa_handler == SIG_IGN;
     err = namer_create(output, &namer);
     if (!err)
         err = merge_create(session.shared, (struct merge_consumer){namer, namer_put}, &merge);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
@@ -57,12 +58,25 @@ struct child_environment {
     char **words;
     char *preload;
     char *address;
+    int shim_fd; /* -1, or what a shim path that LD_PRELOAD cannot spell is reached by */
 };
 
 static void environment_free(struct child_environment *environment) {
     free(environment->words);
     free(environment->preload);
     free(environment->address);
+    if (environment->shim_fd >= 0)
+        close(environment->shim_fd);
+}
+
+/* LD_PRELOAD separates at blanks and colons, without any way to quote: such a path goes by way of /proc. */
+static int shim_spell(const char *shim_path, char spelled[PATH_MAX]) {
+    int fd = strpbrk(shim_path, " :\t\n") ? open(shim_path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd >= 0)
+        snprintf(spelled, PATH_MAX, "/proc/%d/fd/%d", (int)getpid(), fd);
+    else
+        snprintf(spelled, PATH_MAX, "%s", shim_path);
+    return fd;
 }
 
 static bool is_replaced(const char *word) {
@@ -73,12 +87,14 @@ static bool is_replaced(const char *word) {
 static enum err environment_make(const struct record_session *session, const char *shim_path,
                                  struct child_environment *out) {
     struct child_environment made = {0};
+    char spelled[PATH_MAX];
+    made.shim_fd = shim_spell(shim_path, spelled);
     const char *others = getenv("LD_PRELOAD");
     size_t count = 0;
     while (environ[count])
         count++;
     made.words = calloc(count + 3, sizeof *made.words);
-    if (asprintf(&made.preload, "LD_PRELOAD=%s%s%s", shim_path, others && *others ? ":" : "", others ? others : "") < 0)
+    if (asprintf(&made.preload, "LD_PRELOAD=%s%s%s", spelled, others && *others ? ":" : "", others ? others : "") < 0)
         made.preload = NULL;
     if (asprintf(&made.address, RECORD_ENVIRONMENT "=/proc/%d/fd/%d", (int)getpid(), session->fd) < 0)
         made.address = NULL;
@@ -98,8 +114,8 @@ static enum err environment_make(const struct record_session *session, const cha
 
 /* The child's road: only async-signal-safe calls. */
 static void child_run(struct record_session *session, char *const *argv, char *const *environment, int report_fd) {
-    signal(SIGINT, SIG_DFL);
-    signal(SIGQUIT, SIG_DFL);
+    signal(SIGINT, session->keeps_interrupt_ignored ? SIG_IGN : SIG_DFL);
+    signal(SIGQUIT, session->keeps_quit_ignored ? SIG_IGN : SIG_DFL);
     atomic_store(&session->shared->target_pid, (uint32_t)getpid());
     execvpe(argv[0], argv, environment);
     int failure = errno;

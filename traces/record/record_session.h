@@ -18,6 +18,8 @@ struct record_session {
     int fd;
     pid_t pid; /**< 0 before spawn */
     bool has_ended;
+    bool keeps_interrupt_ignored; /**< SIGINT was ignored when we were started (as by nohup): the program's too */
+    bool keeps_quit_ignored;
     int wait_status;
 };
 

@@ -59,39 +59,37 @@ static bool ring_look(struct shim_ring *ring) {
     return ring->head + RECORDS_PER_EVENT <= ring->limit;
 }
 
-/* A recorder that is gone or has given up must not hold the program: from here on nothing is recorded. */
-static bool recorder_is_gone(void) {
-    struct record_shared *shared = shim.shared;
-    if (kill((pid_t)shared->recorder_pid, 0) && errno == ESRCH)
-        atomic_store(&shared->stopped, 1);
-    if (!atomic_load(&shared->stopped))
-        return false;
+/* From here on nothing is recorded, and nobody waits. */
+static void recording_end(void) {
+    atomic_store(&shim.shared->stopped, 1);
     atomic_store(&shim.fork_reported, 1);
     atomic_store(&shim.gate->mode, SHIM_OFF);
-    return true;
 }
 
-/* Returns whether there is space; false means that there will never be any. */
+/* Sleeps until the recorder has made space, at most WAIT_NS. False: there is no recorder any more. */
+static bool ring_sleep(struct shim_ring *ring) {
+    struct timespec timeout = {.tv_nsec = WAIT_NS};
+    long woken = syscall(SYS_futex, &ring->control->waiting, FUTEX_WAIT, 1, &timeout, NULL, 0);
+    return woken == 0 || errno != ETIMEDOUT || kill((pid_t)shim.shared->recorder_pid, 0) == 0 || errno != ESRCH;
+}
+
+/* Returns whether there is space; false means that there will never be any: the recorder has died or given up. */
 static bool ring_wait(struct shim_ring *ring) {
     if (ring_look(ring))
         return true;
     int saved = errno;
-    bool has_space = true;
     atomic_fetch_add_explicit(&shim.shared->wait_count, 1, memory_order_relaxed);
-    while (!ring_look(ring)) {
-        if (recorder_is_gone()) {
-            has_space = false;
-            break;
-        }
+    bool has_recorder = true;
+    while (has_recorder && !ring_look(ring)) {
         recorder_wake();
         atomic_store(&ring->control->waiting, 1);
-        if (ring_look(ring))
-            break;
-        struct timespec timeout = {.tv_nsec = WAIT_NS};
-        syscall(SYS_futex, &ring->control->waiting, FUTEX_WAIT, 1, &timeout, NULL, 0);
+        if (!ring_look(ring))
+            has_recorder = !atomic_load(&shim.shared->stopped) && ring_sleep(ring);
     }
+    if (!has_recorder)
+        recording_end();
     errno = saved;
-    return has_space;
+    return has_recorder;
 }
 
 static inline bool ring_has_space(struct shim_ring *ring) {

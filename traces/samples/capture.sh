@@ -60,11 +60,7 @@ record() {
         --provenance "Our own run, made by traces/samples/capture.sh. $why" --licence MIT -- "$@"
 }
 
-debian_version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo unknown; }
-
 python_version() { /usr/bin/python3 -c 'import platform; print(platform.python_version())'; }
-
-perl_modules() { find -L "$(perl -MConfig -e 'print $Config{privlib}')" -name '*.pm' | sort | head -n "$1"; }
 
 capture_python_batch() {
     record python-batch "$(python_version)" \
@@ -115,12 +111,10 @@ capture_cc1() {
 }
 
 capture_perl() {
-    local modules
-    mapfile -t modules < <(perl_modules 50)
     record perl "$(perl -e 'printf "%vd", $^V')" \
         "Perl reads 50 of its own modules: a word index by file, a table of subs, documentation wrapped to 60 columns, lines grouped by shape." \
         "Chosen as a reference-counted interpreter that takes all from malloc: strings that grow by realloc, hashes of hashes." \
-        -- perl text_work.pl "${modules[@]}" >/dev/null
+        -- perl text_work.pl 50 >/dev/null
 }
 
 capture_redis() {
@@ -141,12 +135,12 @@ capture_redis() {
 
 capture_threads() {
     local modules
-    mapfile -t modules < <(perl_modules 150)
+    modules=$(realpath "$(perl -MConfig -e 'print $Config{privlib}')")
     g++ -O2 -std=c++17 -pthread index_threads.cpp -o index_threads
     record threads "$(gcc -dumpfullversion) (libstdc++)" \
         "A C++ pipeline builds an inverted index of 150 Perl modules: a reader, four tokenisers, a merger; every document and result is made by one thread and freed by another." \
         "Chosen for real hand-over between threads: what a malloc with thread caches must carry home." \
-        -- ./index_threads "${modules[@]}" >/dev/null
+        -- ./index_threads "$modules" 150 >/dev/null
 }
 
 for name in "${names[@]}"; do

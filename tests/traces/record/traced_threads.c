@@ -1,4 +1,7 @@
-/* N threads, all alive at once (or one after the other); each keeps a TLS destructor busy that frees at its end. */
+/*
+ * N threads, all alive at once (or one after the other); each has a destructor that frees at its end. "late": the
+ * destructor comes back in every round there is, and allocates each time.
+ */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +9,11 @@
 static pthread_barrier_t all_here;
 static pthread_key_t key;
 static int at_once;
+
+static void late_again(void *block) {
+    free(block);
+    pthread_setspecific(key, malloc(321));
+}
 
 static void *thread_run(void *unused) {
     (void)unused;
@@ -20,7 +28,7 @@ static void *thread_run(void *unused) {
 int main(int argc, char **argv) {
     int count = argc > 1 ? atoi(argv[1]) : 10;
     at_once = argc > 2 && strcmp(argv[2], "at-once") == 0;
-    pthread_key_create(&key, free);
+    pthread_key_create(&key, argc > 2 && strcmp(argv[2], "late") == 0 ? late_again : free);
     pthread_barrier_init(&all_here, NULL, (unsigned)count);
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);

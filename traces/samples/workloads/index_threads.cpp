@@ -1,9 +1,11 @@
-// An inverted index of text files, built by a pipeline of threads: one reads and hands documents over, several tokenise and
-// hand their results on, one merges. Nearly every document and posting is made by one thread and dropped by another.
+// An inverted index of the first N *.pm files below a folder, built by a pipeline of threads: one reads and hands
+// documents over, several tokenise and hand their results on, one merges. Nearly every document and posting is made by
+// one thread and dropped by another.
 #include <algorithm>
 #include <condition_variable>
 #include <cstdio>
 #include <deque>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -66,17 +68,27 @@ using Index = std::map<std::string, std::vector<std::pair<unsigned, std::vector<
 
 const size_t lines_per_document = 60;
 
-void read_files(int count, char **paths, Queue<std::unique_ptr<Document>> &documents) {
+std::vector<std::string> find_files(const char *folder, size_t count) {
+    std::vector<std::string> paths;
+    for (const auto &entry : std::filesystem::recursive_directory_iterator(folder))
+        if (entry.path().extension() == ".pm")
+            paths.push_back(entry.path());
+    std::sort(paths.begin(), paths.end());
+    paths.resize(std::min(count, paths.size()));
+    return paths;
+}
+
+void read_files(const char *folder, size_t count, Queue<std::unique_ptr<Document>> &documents) {
     unsigned number = 0;
-    for (int i = 0; i < count; i++) {
-        std::ifstream in(paths[i]);
+    for (const std::string &path : find_files(folder, count)) {
+        std::ifstream in(path);
         std::string line;
-        auto document = std::make_unique<Document>(Document{number++, paths[i], {}});
+        auto document = std::make_unique<Document>(Document{number++, path, {}});
         while (std::getline(in, line)) {
             document->lines.push_back(line);
             if (document->lines.size() == lines_per_document) {
                 documents.put(std::move(document));
-                document = std::make_unique<Document>(Document{number++, paths[i], {}});
+                document = std::make_unique<Document>(Document{number++, path, {}});
             }
         }
         documents.put(std::move(document));
@@ -116,12 +128,14 @@ void merge(Queue<std::unique_ptr<Postings>> &results, Index &index) {
 } // namespace
 
 int main(int argc, char **argv) {
+    if (argc != 3)
+        return 2;
     const int worker_count = 4;
     Queue<std::unique_ptr<Document>> documents(32);
     Queue<std::unique_ptr<Postings>> results(32);
     Index index;
 
-    std::thread reader([&] { read_files(argc - 1, argv + 1, documents); });
+    std::thread reader([&] { read_files(argv[1], std::stoul(argv[2]), documents); });
     std::vector<std::thread> workers;
     for (int i = 0; i < worker_count; i++)
         workers.emplace_back([&] {

@@ -1,14 +1,20 @@
 #!/usr/bin/perl
-# Text work on perl's own modules: word index, sub table, reformatted documentation, similar lines.
+# Text work on the first N of perl's own modules: word index, sub table, reformatted documentation, similar lines.
 use strict;
 use warnings;
+use Config;
+use File::Find;
+
+my @files;
+find( { wanted => sub { push @files, $_ if /\.pm$/ }, no_chdir => 1, follow => 1 }, $Config{privlib} );
+@files = ( sort @files )[ 0 .. $ARGV[0] - 1 ];
 
 my %words;
 my %subs;
 my @lines;
 my %sections;
 
-for my $file (@ARGV) {
+for my $file (@files) {
     open my $in, '<', $file or die "$file: $!";
     my ( $package, $is_pod, $section ) = ( 'main', 0, '' );
     while ( my $line = <$in> ) {
