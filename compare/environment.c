@@ -75,6 +75,17 @@ static void settings_read(struct environment *out) {
     }
 }
 
+static void memory_read(struct environment *out) {
+    char line[256];
+    unsigned long long kib;
+    FILE *file = fopen("/proc/meminfo", "re");
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+            out->memory_available_bytes = (uint64_t)kib * 1024;
+    if (file)
+        fclose(file);
+}
+
 static void system_read(struct environment *out) {
     struct utsname name;
     if (!uname(&name)) {
@@ -99,6 +110,7 @@ void environment_read(int pinned_cpu, struct environment *out) {
     out->pinned_cpu = pinned_cpu;
     system_read(out);
     cpuinfo_read(out);
+    memory_read(out);
     clock_policy_read(pinned_cpu, out);
     settings_read(out);
     if (line_read("/sys/kernel/mm/transparent_hugepage/enabled", line, sizeof line))

@@ -22,9 +22,10 @@ struct environment {
     char settings[512]; /**< variables that steer allocators, as NAME=value separated by blanks: MALLOC_CONF, … */
     bool virtual_machine;
     bool has_load;
-    double load_average; /**< of the last minute, at the start */
-    int cpu_count;       /**< online */
-    int pinned_cpu;      /**< −1: not pinned */
+    double load_average;             /**< of the last minute, at the start */
+    uint64_t memory_available_bytes; /**< what can be used without swapping, at the start; 0: unknown */
+    int cpu_count;                   /**< online */
+    int pinned_cpu;                  /**< −1: not pinned */
 };
 
 /** Reads everything that can be had; never fails. @param pinned_cpu the CPU the workers run on, or −1. */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/units.h"
+
 const uint64_t experiment_drain_ns[WORKER_DRAIN_MAX] = {100000000u, 1000000000u, 5000000000u};
 
 struct experiment_options experiment_options_default(void) {
@@ -190,13 +192,28 @@ static void environment_settle(struct experiment *experiment) {
     experiment->environment.pinned_cpu = reply->cpu;
 }
 
+/* Touching is what makes blocks real: a trace that only reserved much must not bring the machine down. */
+static enum err memory_check(const struct experiment *experiment, struct diag *diag) {
+    uint64_t needed = experiment->program->header->summary.live_peak_bytes;
+    uint64_t available = experiment->environment.memory_available_bytes;
+    char needed_text[UNITS_TEXT_BYTES], available_text[UNITS_TEXT_BYTES];
+    if (!experiment->options.touch || !available || needed <= available - available / 5)
+        return ERR_OK;
+    return diag_set(diag, ERR_LIMIT, NULL,
+                    "the trace holds %s at its peak and this machine has %s free: replay without touching the blocks "
+                    "(--touch 0), or on a larger machine",
+                    units_format_bytes(needed, needed_text), units_format_bytes(available, available_text));
+}
+
 enum err experiment_run(const struct program *program, const struct allocator_list *list,
                         const struct experiment_options *options, struct experiment *out, struct diag *diag) {
     struct experiment experiment = {.options = *options, .program = program};
     if (!options->rounds || options->rounds > EXPERIMENT_ROUNDS_MAX || options->memory_rounds > EXPERIMENT_ROUNDS_MAX)
         return diag_set(diag, ERR_USAGE, NULL, "the number of rounds must be 1 … %d", EXPERIMENT_ROUNDS_MAX);
     environment_read(options->cpu >= 0 ? options->cpu : environment_cpu_choose(), &experiment.environment);
-    enum err err = results_prepare(&experiment, list, diag);
+    enum err err = memory_check(&experiment, diag);
+    if (!err)
+        err = results_prepare(&experiment, list, diag);
     if (!err)
         err = everything_run(&experiment, diag);
     if (err) {

@@ -81,7 +81,8 @@ struct experiment {
  * Measures `list` on `program`. An allocator that crashes or runs out of time is a result: its row says so and the
  * others go on. When interrupted, what there is stands and `interrupted` is set.
  * @param program borrowed until experiment_clear(). @param out cleared by experiment_clear().
- * @return what is wrong with an asked-for allocator (no malloc in it, not loadable), ERR_IO, ERR_NOMEM, ERR_USAGE.
+ * @return what is wrong with an asked-for allocator (no malloc in it, not loadable); ERR_LIMIT when blocks are to be
+ * touched and their peak does not fit into 80 % of the free memory; ERR_IO, ERR_NOMEM, ERR_USAGE.
  */
 enum err experiment_run(const struct program *program, const struct allocator_list *list,
                         const struct experiment_options *options, struct experiment *out, struct diag *diag);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/units.h"
 
 extern char **environ;
 
@@ -185,12 +186,13 @@ static void progress_describe(const struct launch *launch, const struct worker_r
         [WORKER_RUNNING] = "while replaying",        [WORKER_DRAINING] = "while freeing the survivors",
         [WORKER_DONE] = "after the replay was done", [WORKER_FAILED] = "after reporting a failure",
     };
+    char done[UNITS_TEXT_BYTES], total[UNITS_TEXT_BYTES];
     uint32_t state = reply->state <= WORKER_FAILED ? reply->state : WORKER_NOT_STARTED;
     if (state == WORKER_RUNNING && launch->pass == WORKER_MEMORY && reply->sample_count &&
         reply->sample_count <= launch->program->header->sample_count)
-        snprintf(text, text_bytes, "in the memory pass after %llu of %llu operations",
-                 (unsigned long long)launch->program->samples[reply->sample_count - 1].operation_index,
-                 (unsigned long long)launch->program->header->summary.operation_count);
+        snprintf(text, text_bytes, "in the memory pass after %s of %s operations",
+                 units_format_count(launch->program->samples[reply->sample_count - 1].operation_index, done),
+                 units_format_count(launch->program->header->summary.operation_count, total));
     else
         snprintf(text, text_bytes, "in the %s, %s", pass_names[launch->pass], states[state]);
 }
