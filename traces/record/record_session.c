@@ -49,7 +49,7 @@ enum err session_create(const struct record_options *options, struct record_sess
     shared->ring_bytes = ring_bytes;
     shared->ring_count = ring_count;
     shared->recorder_pid = (uint32_t)getpid();
-    *out = (struct record_session){.shared = shared, .bytes = bytes, .fd = fd};
+    *out = (struct record_session){.shared = shared, .bytes = bytes, .fd = fd, .shim_fd = -1};
     return ERR_OK;
 }
 
@@ -58,25 +58,26 @@ struct child_environment {
     char **words;
     char *preload;
     char *address;
-    int shim_fd; /* -1, or what a shim path that LD_PRELOAD cannot spell is reached by */
 };
 
 static void environment_free(struct child_environment *environment) {
     free(environment->words);
     free(environment->preload);
     free(environment->address);
-    if (environment->shim_fd >= 0)
-        close(environment->shim_fd);
 }
 
-/* LD_PRELOAD separates at blanks and colons, without any way to quote: such a path goes by way of /proc. */
-static int shim_spell(const char *shim_path, char spelled[PATH_MAX]) {
-    int fd = strpbrk(shim_path, " :\t\n") ? open(shim_path, O_RDONLY | O_CLOEXEC) : -1;
-    if (fd >= 0)
-        snprintf(spelled, PATH_MAX, "/proc/%d/fd/%d", (int)getpid(), fd);
+/*
+ * LD_PRELOAD separates at blanks and colons, without any way to quote: such a path goes by way of /proc. The descriptor
+ * stays open as long as the session: the program's loader follows the path some time after exec, and so does that of
+ * any image it execs.
+ */
+static void shim_spell(struct record_session *session, const char *shim_path, char spelled[PATH_MAX]) {
+    if (strpbrk(shim_path, " :\t\n"))
+        session->shim_fd = open(shim_path, O_RDONLY | O_CLOEXEC);
+    if (session->shim_fd >= 0)
+        snprintf(spelled, PATH_MAX, "/proc/%d/fd/%d", (int)getpid(), session->shim_fd);
     else
         snprintf(spelled, PATH_MAX, "%s", shim_path);
-    return fd;
 }
 
 static bool is_replaced(const char *word) {
@@ -84,11 +85,11 @@ static bool is_replaced(const char *word) {
            strncmp(word, RECORD_ENVIRONMENT "=", sizeof RECORD_ENVIRONMENT) == 0;
 }
 
-static enum err environment_make(const struct record_session *session, const char *shim_path,
+static enum err environment_make(struct record_session *session, const char *shim_path,
                                  struct child_environment *out) {
     struct child_environment made = {0};
     char spelled[PATH_MAX];
-    made.shim_fd = shim_spell(shim_path, spelled);
+    shim_spell(session, shim_path, spelled);
     const char *others = getenv("LD_PRELOAD");
     size_t count = 0;
     while (environ[count])
@@ -216,6 +217,8 @@ void session_close(struct record_session *session) {
     if (session->shared) {
         munmap(session->shared, session->bytes);
         close(session->fd);
+        if (session->shim_fd >= 0)
+            close(session->shim_fd);
     }
     session->shared = NULL;
 }
