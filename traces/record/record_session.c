@@ -85,8 +85,7 @@ static bool is_replaced(const char *word) {
            strncmp(word, RECORD_ENVIRONMENT "=", sizeof RECORD_ENVIRONMENT) == 0;
 }
 
-static enum err environment_make(struct record_session *session, const char *shim_path,
-                                 struct child_environment *out) {
+static enum err environment_make(struct record_session *session, const char *shim_path, struct child_environment *out) {
     struct child_environment made = {0};
     char spelled[PATH_MAX];
     shim_spell(session, shim_path, spelled);

@@ -17,7 +17,7 @@ struct record_session {
     uint64_t bytes;
     int fd;
     int shim_fd; /**< -1, or what a shim path that LD_PRELOAD cannot spell is reached by */
-    pid_t pid; /**< 0 before spawn */
+    pid_t pid;   /**< 0 before spawn */
     bool has_ended;
     bool keeps_interrupt_ignored; /**< SIGINT was ignored when we were started (as by nohup): the program's too */
     bool keeps_quit_ignored;
