@@ -5,7 +5,7 @@
  * dense reused slots, and counts the summary. Compilation, `check` and the
  * recorder all go through it.
  *
- * Memory: O(peak live blocks + threads). Cost: 5 to 15 ns per event.
+ * Memory: O(peak live blocks + threads), see birth_index.h. Cost: 5 to 15 ns per event.
  */
 #ifndef MMREPLAY_TRACES_TRACKER_H
 #define MMREPLAY_TRACES_TRACKER_H

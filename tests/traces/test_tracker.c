@@ -174,6 +174,36 @@ static void slots_are_dense_and_never_shared(void **state) {
     free(events);
 }
 
+/* Survivors of pages that became sparse are found in the hash map, once. */
+static void sparse_survivors_are_found_once(void **state) {
+    (void)state;
+    enum { COUNT = 50000, STEP = 100 };
+    struct tracker *tracker = NULL;
+    struct event *events = calloc(COUNT, sizeof *events);
+    struct placement *births = calloc(COUNT, sizeof *births);
+    struct placement death;
+    size_t applied;
+    assert_int_equal(tracker_create(&tracker), ERR_OK);
+    for (size_t i = 0; i < COUNT; i++)
+        events[i] = (struct event){.kind = EVENT_MALLOC, .size_bytes = i};
+    assert_int_equal(tracker_apply(tracker, events, COUNT, births, &applied), ERR_OK);
+    for (int survivors = 0; survivors < 2; survivors++) {
+        for (size_t i = 0; i < COUNT; i++) {
+            if ((i % STEP == 0) != survivors)
+                continue;
+            struct event event = {.kind = EVENT_FREE, .block = event_block_name(0, i + 1)};
+            assert_int_equal(tracker_apply(tracker, &event, 1, &death, &applied), ERR_OK);
+            assert_int_equal(death.slot, births[i].slot);
+            assert_int_equal(tracker_apply(tracker, &event, 1, &death, &applied), ERR_INVALID);
+        }
+    }
+    assert_int_equal(tracker_summary(tracker)->live_end_blocks, 0);
+    assert_int_equal(tracker_summary(tracker)->live_end_bytes, 0);
+    tracker_destroy(tracker);
+    free(events);
+    free(births);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(free_of_an_unknown_block_is_refused),
@@ -184,6 +214,7 @@ int main(void) {
         cmocka_unit_test(a_refused_event_changes_nothing),
         cmocka_unit_test(the_summary_counts_what_happened),
         cmocka_unit_test(slots_are_dense_and_never_shared),
+        cmocka_unit_test(sparse_survivors_are_found_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
