@@ -166,13 +166,13 @@ static POOL_SLOW void free_general(struct pool *pool, void *block) {
 
 void pool_free(struct pool *pool, void *block) {
     const struct pool_shape shape = POOL_SHAPE_COMMON;
-    uintptr_t address = (uintptr_t)block, slot_bytes = (uintptr_t)1 << shape.slot_shift;
+    uintptr_t address = (uintptr_t)block;
     if (POOL_UNLIKELY(address >> shape.bottom_shift != pool->radix.fast_key)) {
         free_general(pool, block);
         return;
     }
-    struct radix_leaf leaf = pool->radix.hot[(address >> shape.slot_shift) & shape.bottom_mask];
-    if (POOL_LIKELY(radix_leaf_covers(leaf, address & (slot_bytes - 1), slot_bytes)))
+    uint64_t leaf = pool->radix.hot[(address >> shape.slot_shift) & shape.bottom_mask];
+    if (POOL_LIKELY(leaf >> (address >> shape.pool_shift & 63) & 1))
         small_free(pool, block, shape);
     else
         raw_block_free(pool, block);
@@ -251,7 +251,8 @@ static void config_set(struct pool *pool, const struct pool_config *config) {
     bool common = pool->shape.threshold_bytes == POOL_SHAPE_COMMON.threshold_bytes &&
                   pool->shape.pool_mask == POOL_SHAPE_COMMON.pool_mask &&
                   pool->shape.class_shift == POOL_SHAPE_COMMON.class_shift &&
-                  pool->radix.slot_shift == POOL_SHAPE_COMMON.slot_shift;
+                  pool->radix.slot_shift == POOL_SHAPE_COMMON.slot_shift &&
+                  pool->radix.bottom_shift == POOL_SHAPE_COMMON.bottom_shift;
     pool->fast_limit_bytes = common ? config->threshold_bytes : 0;
     pool->radix.fast_allowed = common;
 }
@@ -265,7 +266,7 @@ enum err pool_create(const struct pool_config *config, const struct pool_arena_s
     size_t fingers_offset = sizeof(struct pool);
     size_t finger_count = config->arena_bytes / config->pool_bytes + 1;
     size_t root_offset = round_up(fingers_offset + finger_count * sizeof(struct arena *), pages_size_bytes());
-    size_t root_bytes = radix_root_length(config->arena_bytes) * sizeof(struct radix_leaf **);
+    size_t root_bytes = radix_root_length(config->arena_bytes) * sizeof(uint64_t **);
     size_t instance_bytes = round_up(root_offset + root_bytes, pages_size_bytes());
     struct pool *pool = pages_map(instance_bytes, 1);
     if (!pool)
@@ -273,7 +274,7 @@ enum err pool_create(const struct pool_config *config, const struct pool_arena_s
 
     pool->instance_bytes = instance_bytes;
     pool->last_with = (struct arena **)((char *)pool + fingers_offset);
-    radix_init(&pool->radix, config->arena_bytes, (struct radix_leaf ***)((char *)pool + root_offset));
+    radix_init(&pool->radix, config, (uint64_t ***)((char *)pool + root_offset));
     config_set(pool, config);
     for (uint32_t i = 0; i < pool->class_count; i++)
         pool->used[i].next = pool->used[i].prev = &pool->used[i];

@@ -20,31 +20,37 @@ static POOL_COLD bool vector_grow(struct pool *pool) {
     return true;
 }
 
-static void *arena_obtain(struct pool *pool) {
-    void *pages = pool->source.alloc(pool->source.ctx, pool->config.arena_bytes);
-    if (pages && !radix_mark(&pool->radix, (uintptr_t)pages, pool->config.arena_bytes)) {
-        pool->source.free(pool->source.ctx, pages, pool->config.arena_bytes);
-        return NULL;
-    }
-    return pages;
+static struct arena arena_at(const struct pool *pool, uintptr_t address) {
+    struct arena arena = {.address = address};
+    bool unaligned = (address & pool->shape.pool_mask) != 0;
+    arena.carve_address = pool_arena_first(pool, &arena);
+    arena.total_pool_count = arena.free_pool_count = pool->arena_pool_count - unaligned;
+    return arena;
 }
 
-static void arena_init(struct pool *pool, struct arena *arena, uintptr_t address) {
-    bool unaligned = (address & pool->shape.pool_mask) != 0;
-    *arena = (struct arena){.address = address};
-    arena->carve_address = pool_arena_first(pool, arena);
-    arena->total_pool_count = arena->free_pool_count = pool->arena_pool_count - unaligned;
+/* @return an arena of address 0 when the source refuses, or the radix tree a node. */
+static struct arena arena_obtain(struct pool *pool) {
+    size_t bytes = pool->config.arena_bytes;
+    void *pages = pool->source.alloc(pool->source.ctx, bytes);
+    if (!pages)
+        return (struct arena){.address = 0};
+    struct arena arena = arena_at(pool, (uintptr_t)pages);
+    if (!radix_mark(&pool->radix, arena.address, bytes, arena.carve_address, arena.total_pool_count)) {
+        pool->source.free(pool->source.ctx, pages, bytes);
+        return (struct arena){.address = 0};
+    }
+    return arena;
 }
 
 POOL_COLD bool pool_arena_new(struct pool *pool) {
     if (!pool->unused_arenas && !vector_grow(pool))
         return false;
-    void *pages = arena_obtain(pool);
-    if (!pages)
+    struct arena obtained = arena_obtain(pool);
+    if (!obtained.address)
         return false;
     struct arena *arena = pool->unused_arenas;
     pool->unused_arenas = arena->next;
-    arena_init(pool, arena, (uintptr_t)pages);
+    *arena = obtained;
     pool->arenas_mapped_count++;
     if (++pool->arenas_count > pool->arenas_peak_count)
         pool->arenas_peak_count = pool->arenas_count;
@@ -56,9 +62,9 @@ POOL_COLD bool pool_arena_new(struct pool *pool) {
 POOL_COLD void pool_arena_release(struct pool *pool, struct arena *arena) {
     uintptr_t address = arena->address;
     arena_usable_unlink(pool, arena);
+    radix_unmark(&pool->radix, pool_arena_first(pool, arena), arena->total_pool_count);
     *arena = (struct arena){.next = pool->unused_arenas};
     pool->unused_arenas = arena;
-    radix_unmark(&pool->radix, address, pool->config.arena_bytes);
     pool->source.free(pool->source.ctx, (void *)address, pool->config.arena_bytes);
     pool->arenas_count--;
 }

@@ -149,69 +149,62 @@ enum err checker_arenas_check(struct pool_checker *checker) {
 
 /* ---- radix ---- */
 
-/* What arenas cover of the slot that begins at `base`, from the arenas alone. */
-static struct radix_leaf leaf_expect(const struct pool_checker *checker, uintptr_t base) {
-    const struct pool *pool = checker->pool;
-    uintptr_t slot_bytes = (uintptr_t)1 << pool->radix.slot_shift;
-    struct radix_leaf leaf = {0, 0};
-    const struct arena *head = checker_arena_find(checker, base + slot_bytes - 1);
-    const struct arena *tail = checker_arena_find(checker, base);
-    if (head)
-        leaf.head_span = (uint32_t)(head->address <= base ? slot_bytes : base + slot_bytes - head->address);
-    if (tail && tail != head)
-        leaf.tail_end = (uint32_t)(tail->address + pool->config.arena_bytes - base);
-    return leaf;
-}
-
-static enum err bottom_check(struct pool_checker *checker, const struct radix_leaf *bottom, uintptr_t base,
-                             uint64_t *marked_count) {
-    const struct radix *radix = &checker->pool->radix;
-    for (uint32_t i = 0; i < radix->bottom_length; i++) {
-        if (!bottom[i].head_span && !bottom[i].tail_end)
-            continue;
-        uintptr_t slot_base = base + ((uintptr_t)i << radix->slot_shift);
-        struct radix_leaf expected = leaf_expect(checker, slot_base);
-        if (bottom[i].head_span != expected.head_span || bottom[i].tail_end != expected.tail_end)
-            return CHECK_BROKEN(checker, "radix: slot %#zx covers (%u, %u), the arenas (%u, %u)", (size_t)slot_base,
-                                bottom[i].tail_end, bottom[i].head_span, expected.tail_end, expected.head_span);
-        ++*marked_count;
-    }
-    return ERR_OK;
+/* True when `address` is that of a whole pool of an arena; found without the tree. */
+static bool pool_expected(const struct pool_checker *checker, uintptr_t address) {
+    const struct arena *arena = checker_arena_find(checker, address);
+    if (!arena)
+        return false;
+    uintptr_t first = pool_arena_first(checker->pool, arena);
+    return address >= first && address < first + arena->total_pool_count * checker->pool->config.pool_bytes;
 }
 
 struct radix_totals {
     uint32_t bottom_count;
-    uint64_t marked_count;
+    uint64_t pool_count;
 };
 
-static enum err mid_check(struct pool_checker *checker, struct radix_leaf *const *mid, uintptr_t base,
-                          struct radix_totals *totals) {
-    const struct radix *radix = &checker->pool->radix;
-    for (uint32_t i = 0; i < radix->mid_length; i++) {
-        if (!mid[i])
+static enum err leaf_check(struct pool_checker *checker, uint64_t leaf, uintptr_t base, struct radix_totals *totals) {
+    for (unsigned bit = 0; bit < 64; bit++) {
+        uintptr_t address = base + ((uintptr_t)bit << checker->pool->radix.pool_shift);
+        if (!(leaf >> bit & 1))
             continue;
-        totals->bottom_count++;
+        if (!pool_expected(checker, address))
+            return CHECK_BROKEN(checker, "radix: %#zx is marked, but no pool of an arena", (size_t)address);
+        totals->pool_count++;
+    }
+    return ERR_OK;
+}
+
+static enum err bottom_check(struct pool_checker *checker, const uint64_t *bottom, uintptr_t base,
+                             struct radix_totals *totals) {
+    const struct radix *radix = &checker->pool->radix;
+    for (uint32_t i = 0; i < radix->bottom_length; i++) {
         enum err err =
-            bottom_check(checker, mid[i], base + ((uintptr_t)i << radix->bottom_shift), &totals->marked_count);
+            bottom[i] ? leaf_check(checker, bottom[i], base + ((uintptr_t)i << radix->slot_shift), totals) : ERR_OK;
         if (err)
             return err;
     }
     return ERR_OK;
 }
 
-/* Slots that the arenas touch; two arenas can share one. */
-static uint64_t slots_touched(const struct pool_checker *checker) {
-    const struct pool *pool = checker->pool;
-    uint64_t count = 0, next = 0;
-    for (uint32_t i = 0; i < checker->live_count; i++) {
-        uintptr_t address = pool->arenas[checker->by_address[i]].address;
-        uint64_t first = address >> pool->radix.slot_shift;
-        uint64_t last = (address + pool->config.arena_bytes - 1) >> pool->radix.slot_shift;
-        if (first < next)
-            first = next;
-        count += last + 1 - first;
-        next = last + 1;
+static enum err mid_check(struct pool_checker *checker, uint64_t *const *mid, uintptr_t base,
+                          struct radix_totals *totals) {
+    const struct radix *radix = &checker->pool->radix;
+    for (uint32_t i = 0; i < radix->mid_length; i++) {
+        if (!mid[i])
+            continue;
+        totals->bottom_count++;
+        enum err err = bottom_check(checker, mid[i], base + ((uintptr_t)i << radix->bottom_shift), totals);
+        if (err)
+            return err;
     }
+    return ERR_OK;
+}
+
+static uint64_t pools_expected(const struct pool_checker *checker) {
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < checker->live_count; i++)
+        count += checker->pool->arenas[checker->by_address[i]].total_pool_count;
     return count;
 }
 
@@ -223,6 +216,9 @@ static enum err hot_check(struct pool_checker *checker) {
         radix->hot != radix_leaf_find(radix, (uintptr_t)radix->hot_key << radix->bottom_shift))
         return CHECK_BROKEN(checker, "radix: the hot node is not the one of key %#llx",
                             (unsigned long long)radix->hot_key);
+    if (radix->fast_key != (radix->fast_allowed ? radix->hot_key : RADIX_NO_KEY))
+        return CHECK_BROKEN(checker, "radix: the fast key %#llx is not the hot one",
+                            (unsigned long long)radix->fast_key);
     return ERR_OK;
 }
 
@@ -241,8 +237,8 @@ enum err checker_radix_check(struct pool_checker *checker) {
     if (mid_count != radix->mid_count || totals.bottom_count != radix->bottom_count)
         return CHECK_BROKEN(checker, "radix: %u middle and %u bottom nodes found, %u and %u stated", mid_count,
                             totals.bottom_count, radix->mid_count, radix->bottom_count);
-    if (totals.marked_count != slots_touched(checker))
-        return CHECK_BROKEN(checker, "radix: %llu slots are marked, the arenas touch %llu",
-                            (unsigned long long)totals.marked_count, (unsigned long long)slots_touched(checker));
+    if (totals.pool_count != pools_expected(checker))
+        return CHECK_BROKEN(checker, "radix: %llu pools are marked, the arenas hold %llu",
+                            (unsigned long long)totals.pool_count, (unsigned long long)pools_expected(checker));
     return hot_check(checker);
 }

@@ -54,28 +54,25 @@ struct arena {
 };
 
 /**
- * Which addresses lie in an arena, per slot of 2^slot_shift bytes. A slot is no larger than an arena, so it can hold
- * the end of one arena and the start of another, and nothing else.
+ * Which pools are ours: three levels over the address bits, at the bottom one bit per pool, 64 pools to a word. A pool
+ * is wholly ours or not at all, so this needs no bounds, and works for any arena size and address. Marked are the whole
+ * pools of an arena; what an unaligned arena has around them holds no block.
  */
-struct radix_leaf {
-    uint32_t tail_end;  /**< an arena that began in an earlier slot covers [0, tail_end) */
-    uint32_t head_span; /**< an arena covers the slot's last head_span bytes */
-};
-
 struct radix {
-    uint64_t fast_key;      /**< hot_key when the shape is POOL_SHAPE_COMMON, else RADIX_NO_KEY */
-    uint64_t hot_key;       /**< address >> bottom_shift of the node last found, or RADIX_NO_KEY */
-    struct radix_leaf *hot; /**< that node */
-    bool fast_allowed;      /**< the shape is POOL_SHAPE_COMMON */
-    uint8_t slot_shift;
-    uint8_t bottom_shift; /**< slot_shift + bottom bits: an address' bits above it choose the bottom node */
-    uint8_t mid_shift;    /**< bottom_shift + middle bits */
+    uint64_t fast_key; /**< hot_key when the shape is POOL_SHAPE_COMMON, else RADIX_NO_KEY */
+    uint64_t hot_key;  /**< address >> bottom_shift of the node last found, or RADIX_NO_KEY */
+    uint64_t *hot;     /**< that node */
+    bool fast_allowed; /**< the shape is POOL_SHAPE_COMMON */
+    uint8_t pool_shift;
+    uint8_t slot_shift;   /**< pool_shift + 6: a word of a bottom node */
+    uint8_t bottom_shift; /**< an address' bits from here on choose the bottom node */
+    uint8_t mid_shift;    /**< and from here on the middle node */
     uint32_t root_length;
     uint32_t mid_length;
     uint32_t bottom_length;
     uint32_t mid_count;
     uint32_t bottom_count;
-    struct radix_leaf ***root; /**< root_length pointers in the instance's own pages */
+    uint64_t ***root; /**< root_length pointers in the instance's own pages */
 };
 
 #define RADIX_NO_KEY UINT64_MAX
@@ -85,7 +82,8 @@ struct pool_shape {
     size_t threshold_bytes;
     uintptr_t pool_mask; /**< pool size - 1 */
     uint8_t class_shift;
-    uint8_t slot_shift; /**< these three: of the radix tree */
+    uint8_t pool_shift; /**< these four: of the radix tree */
+    uint8_t slot_shift;
     uint8_t bottom_shift;
     uint32_t bottom_mask;
 };
@@ -123,6 +121,7 @@ _Static_assert(offsetof(struct pool, fast_limit_bytes) >= 64, "no hot field wher
     ((struct pool_shape){.threshold_bytes = 512,                                                                       \
                          .pool_mask = (16 << 10) - 1,                                                                  \
                          .class_shift = 4,                                                                             \
+                         .pool_shift = 14,                                                                             \
                          .slot_shift = 20,                                                                             \
                          .bottom_shift = 34,                                                                           \
                          .bottom_mask = (1 << 14) - 1})
@@ -143,54 +142,50 @@ static inline uint32_t pool_class_capacity(const struct pool *pool, uint32_t cla
 /** Checks the rules a config must keep. @return ERR_OK or ERR_USAGE with the broken rule in diag. */
 enum err pool_config_check(const struct pool_config *config, struct diag *diag);
 
-/** @name pool_radix.c @{ */
+/** @name Membership: pool_radix.c @{ */
 
 /** Root length for that arena size: what pool_create must map. */
 uint32_t radix_root_length(size_t arena_bytes);
 
 /** @param root zeroed, radix_root_length() pointers; borrowed. */
-void radix_init(struct radix *radix, size_t arena_bytes, struct radix_leaf ***root);
+void radix_init(struct radix *radix, const struct pool_config *config, uint64_t ***root);
 
-/** @return false when a node cannot be had; nothing is marked then. */
-bool radix_mark(struct radix *radix, uintptr_t arena, size_t arena_bytes);
+/** Marks an arena's whole pools. @return false when a node cannot be had; nothing is marked then. */
+bool radix_mark(struct radix *radix, uintptr_t arena, size_t arena_bytes, uintptr_t first_pool, uint32_t pool_count);
 
-void radix_unmark(struct radix *radix, uintptr_t arena, size_t arena_bytes);
+void radix_unmark(struct radix *radix, uintptr_t first_pool, uint32_t pool_count);
 
 /** Makes the node of an address, which exists, the hot one. */
 void radix_hot_set(struct radix *radix, uintptr_t address);
 
 void radix_clear(struct radix *radix);
 
-static inline bool radix_leaf_covers(struct radix_leaf leaf, uint64_t offset, uint64_t slot_bytes) {
-    return offset + leaf.head_span >= slot_bytes || offset < leaf.tail_end;
+static inline uint64_t radix_pool_bit(const struct radix *radix, uintptr_t address) {
+    return (uint64_t)1 << (address >> radix->pool_shift & 63);
 }
 
 /** The place of the bottom node of an address, or NULL when its middle node was never made. */
-static inline struct radix_leaf **radix_mid_entry(const struct radix *radix, uintptr_t address) {
-    struct radix_leaf **mid = radix->root[address >> radix->mid_shift];
+static inline uint64_t **radix_mid_entry(const struct radix *radix, uintptr_t address) {
+    uint64_t **mid = radix->root[address >> radix->mid_shift];
     return mid ? &mid[(address >> radix->bottom_shift) & (radix->mid_length - 1)] : NULL;
 }
 
-/** The leaf of an address, or NULL when its node was never made. */
-static inline struct radix_leaf *radix_leaf_find(const struct radix *radix, uintptr_t address) {
-    struct radix_leaf **entry = radix_mid_entry(radix, address);
+/** The word of an address, or NULL when its node was never made. */
+static inline uint64_t *radix_leaf_find(const struct radix *radix, uintptr_t address) {
+    uint64_t **entry = radix_mid_entry(radix, address);
     return entry && *entry ? &(*entry)[(address >> radix->slot_shift) & (radix->bottom_length - 1)] : NULL;
 }
 
-/** True when an arena covers the address. */
+/** True when the address lies in a pool of ours. */
 static inline bool radix_covers(const struct radix *radix, uintptr_t address) {
-    const struct radix_leaf *leaf = radix_leaf_find(radix, address);
-    uintptr_t slot_bytes = (uintptr_t)1 << radix->slot_shift;
-    return leaf && radix_leaf_covers(*leaf, address & (slot_bytes - 1), slot_bytes);
+    const uint64_t *leaf = radix_leaf_find(radix, address);
+    return leaf && (*leaf & radix_pool_bit(radix, address));
 }
 
 /** The same; makes a node that covers the address the hot one. */
 static inline bool radix_owns(struct radix *radix, uintptr_t address) {
-    uintptr_t slot_bytes = (uintptr_t)1 << radix->slot_shift;
-    if (address >> radix->bottom_shift == radix->hot_key) {
-        struct radix_leaf leaf = radix->hot[(address >> radix->slot_shift) & (radix->bottom_length - 1)];
-        return radix_leaf_covers(leaf, address & (slot_bytes - 1), slot_bytes);
-    }
+    if (address >> radix->bottom_shift == radix->hot_key)
+        return radix->hot[(address >> radix->slot_shift) & (radix->bottom_length - 1)] & radix_pool_bit(radix, address);
     if (!radix_covers(radix, address))
         return false;
     radix_hot_set(radix, address);

@@ -50,9 +50,9 @@ void pool_split_get(const struct pool *pool, struct pool_split *out) {
 }
 
 static uint64_t radix_bytes(const struct radix *radix) {
-    return radix->root_length * sizeof(struct radix_leaf **) +
-           (uint64_t)radix->mid_count * radix->mid_length * sizeof(struct radix_leaf *) +
-           (uint64_t)radix->bottom_count * radix->bottom_length * sizeof(struct radix_leaf);
+    return radix->root_length * sizeof(uint64_t **) +
+           (uint64_t)radix->mid_count * radix->mid_length * sizeof(uint64_t *) +
+           (uint64_t)radix->bottom_count * radix->bottom_length * sizeof(uint64_t);
 }
 
 void pool_counts_get(const struct pool *pool, struct pool_counts *out) {
@@ -142,10 +142,13 @@ static void bytes_print(const struct pool *pool, const struct pool_census *censu
                    split.pool_headers_bytes + split.quantization_bytes + split.arena_alignment_bytes);
 }
 
-static void radix_print(const struct radix *radix, FILE *out) {
-    uint64_t root = radix->root_length * sizeof(struct radix_leaf **);
-    uint64_t mid = (uint64_t)radix->mid_count * radix->mid_length * sizeof(struct radix_leaf *);
-    uint64_t bottom = (uint64_t)radix->bottom_count * radix->bottom_length * sizeof(struct radix_leaf);
+/* A bottom node of CPython's has 8 bytes per arena-sized slot; ours has them per 64 pools, in 3.11 the same. */
+static void radix_print(const struct pool *pool, FILE *out) {
+    const struct radix *radix = &pool->radix;
+    unsigned bottom_bits = radix->bottom_shift - (63u - (unsigned)__builtin_clzll(pool->config.arena_bytes));
+    uint64_t root = radix->root_length * sizeof(uint64_t **);
+    uint64_t mid = (uint64_t)radix->mid_count * radix->mid_length * sizeof(uint64_t *);
+    uint64_t bottom = ((uint64_t)radix->bottom_count << bottom_bits) * sizeof(uint64_t);
     fputs("\narena map counts\n", out);
     stat_print(out, "# arena map mid nodes", radix->mid_count);
     stat_print(out, "# arena map bot nodes", radix->bottom_count);
@@ -162,5 +165,5 @@ void pool_stats_print(const struct pool *pool, FILE *out) {
     classes_print(pool, &census, out);
     arenas_print(pool, out);
     bytes_print(pool, &census, out);
-    radix_print(&pool->radix, out);
+    radix_print(pool, out);
 }
