@@ -334,6 +334,8 @@ static inline void event_prefetch(const struct tracker *tracker, const struct ev
     if (thread >= tracker->thread_capacity)
         return;
     const struct thread_births *births = &tracker->threads[thread];
+    if (!births->slots) /* a thread that has made nothing: free(NULL), or a name from nowhere */
+        return;
     uint64_t seq = event_block_seq(event->block);
     if (births->count - seq > births->mask)
         map_prefetch(&tracker->old, event->block);
