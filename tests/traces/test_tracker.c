@@ -104,6 +104,16 @@ static void a_refused_event_changes_nothing(void **state) {
     tracker_destroy(tracker);
 }
 
+static void a_thread_that_made_nothing_may_free_null_for_long(void **state) {
+    (void)state;
+    struct event events[16];
+    for (size_t i = 0; i < 16; i++)
+        events[i] = (struct event){.kind = EVENT_FREE};
+    struct tracker *tracker = tracker_of(events, 16);
+    assert_int_equal(tracker_summary(tracker)->free_null_count, 16);
+    tracker_destroy(tracker);
+}
+
 static void the_summary_counts_what_happened(void **state) {
     (void)state;
     const struct event events[] = {
@@ -212,6 +222,7 @@ int main(void) {
         cmocka_unit_test(a_request_beyond_2_to_the_47_is_refused),
         cmocka_unit_test(threads_appear_in_order),
         cmocka_unit_test(a_refused_event_changes_nothing),
+        cmocka_unit_test(a_thread_that_made_nothing_may_free_null_for_long),
         cmocka_unit_test(the_summary_counts_what_happened),
         cmocka_unit_test(slots_are_dense_and_never_shared),
         cmocka_unit_test(sparse_survivors_are_found_once),

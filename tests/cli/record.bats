@@ -1,0 +1,78 @@
+#!/usr/bin/env bats
+# mmreplay record: what lies on disk afterwards, what is said, what the exit code is.
+
+setup() {
+    load helpers
+    cd "$BATS_TEST_TMPDIR"
+}
+
+@test "a recording is a valid trace of two files" {
+    run_split record -o sorted.yaml --description 'sorts' --licence MIT -- sort /etc/passwd
+    [ "$status" -eq 0 ]
+    [[ "$errors" == "mmreplay: sorted.yaml: "*" events in "*" bytes per event, 0 lost" ]]
+    [ "$output" = "$(sort /etc/passwd)" ]
+    [ "$(echo *)" = "sorted.events.gz sorted.yaml stderr stdout" ]
+    grep -q 'command: "\?sort /etc/passwd' sorted.yaml
+    grep -q 'description: "\?sorts' sorted.yaml
+    grep -q 'end: "\?exit 0' sorted.yaml
+    run_split check sorted.yaml
+    [ "$status" -eq 0 ]
+}
+
+@test "without -o the file is named for the program" {
+    run_split record -- true
+    [ "$status" -eq 0 ] || [[ "$errors" == *"made no allocation"* ]]
+    run_split record -- sort /dev/null
+    [ "$status" -eq 0 ]
+    ls mmreplay-sort.*.yaml mmreplay-sort.*.events.gz
+}
+
+@test "a program that fails is recorded all the same, and the warning says how it ended" {
+    run_split record -o failed.yaml -- sh -c 'exec sort /no/such/file'
+    [ "$status" -eq 0 ]
+    [[ "$errors" == *"warning: the program ended with exit 2"* ]]
+    [[ "$errors" == *"replaced itself by exec 1 time; the trace is that of "*"/sort"* ]]
+    grep -q 'end: "\?exit 2' failed.yaml
+}
+
+@test "a killed program leaves a valid trace" {
+    run_split record -o killed.yaml -- bash -c 'for i in $(seq 1000); do x[i]=$i; done; kill -9 $$'
+    [ "$status" -eq 0 ]
+    grep -q 'end: "\?signal 9 (SIGKILL)' killed.yaml
+    run_split check killed.yaml
+    [ "$status" -eq 0 ]
+}
+
+@test "options of the command are the command's" {
+    run_split record -o listed.yaml ls -d -- /
+    [ "$status" -eq 0 ]
+    [ "$output" = "/" ]
+}
+
+@test "what cannot be recorded is an error and leaves nothing behind" {
+    run_split record -o x.yaml -- /no/such/program
+    [ "$status" -eq 2 ]
+    [ "$errors" = "mmreplay: /no/such/program: no such program" ]
+    run_split record -o x.yaml -- env -i ls
+    [ "$status" -eq 2 ]
+    [[ "$errors" == "mmreplay: env replaced itself by "*"ls, which never loaded the recorder: record that directly" ]]
+    [ "$(echo *)" = "stderr stdout" ]
+}
+
+@test "an output that cannot be written is told before the program runs" {
+    run_split record -o /no/such/folder/x.yaml -- touch ran
+    [ "$status" -eq 2 ]
+    [ ! -e ran ]
+    run_split record -o x.txt -- touch ran
+    [ "$status" -eq 2 ]
+    [ "$errors" = "mmreplay: x.txt: the output must be named NAME.yaml" ]
+    [ ! -e ran ]
+}
+
+@test "an earlier trace of that name stands until the new one is whole" {
+    run_split record -o twice.yaml -- sort /etc/passwd
+    before=$(sha256sum twice.yaml twice.events.gz)
+    run_split record -o twice.yaml -- env -i ls
+    [ "$status" -eq 2 ]
+    [ "$before" = "$(sha256sum twice.yaml twice.events.gz)" ]
+}
