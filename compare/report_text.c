@@ -163,20 +163,27 @@ static void reasons_print(const struct report *report, size_t width, FILE *out) 
     }
 }
 
-static void program_line_print(const struct trace_info *info, FILE *out) {
-    fprintf(out, "%s", info->name ? info->name : "(unnamed trace)");
-    if (info->program_interpreter || info->program_version)
-        fprintf(out, ", %s", info->program_interpreter ? info->program_interpreter : info->program_version);
-    if (info->program_command)
-        fprintf(out, ": %s", info->program_command);
-    fputc('\n', out);
+enum { COMMAND_SHOWN_BYTES = 200 };
+
+static void program_line_print(const struct trace_info *info, size_t width, FILE *out) {
+    char text[1024];
+    const char *program = info->program_interpreter ? info->program_interpreter : info->program_version;
+    const char *command = info->program_command ? info->program_command : "";
+    bool cut = strlen(command) > COMMAND_SHOWN_BYTES;
+    snprintf(text, sizeof text, "%.250s%s%.250s%s%.*s%s", info->name ? info->name : "(unnamed trace)",
+             program ? ", " : "", program ? program : "", *command ? ": " : "", COMMAND_SHOWN_BYTES, command,
+             cut ? " ..." : "");
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < ' ')
+            *p = ' ';
+    text_wrap_print("", text, width, out);
 }
 
 static void trace_lines_print(const struct report *report, size_t width, FILE *out) {
     const struct trace_summary *summary = &report->experiment->program->header->summary;
     char operations[UNITS_TEXT_BYTES], peak[UNITS_TEXT_BYTES], blocks[UNITS_TEXT_BYTES], end[UNITS_TEXT_BYTES];
     char text[512];
-    program_line_print(report->info, out);
+    program_line_print(report->info, width, out);
     snprintf(text, sizeof text,
              "%s operations on %" PRIu32 " thread%s, live peak %s in at most %s blocks, %s live at the end",
              units_format_count(summary->operation_count, operations), summary->thread_count,

@@ -2,6 +2,7 @@
  * What can be wrong with a measurement, in the form: fact; likely cause; what to try.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,8 @@
 #include "compare/report.h"
 
 /* Limits, each chosen so that what stays below it cannot turn a verdict. */
-static const double null_share_limit = 0.5;
-static const double interval_limit = 0.10;
+static const double loop_share_limit = 0.5;
+static const double interval_limit = 0.20; /* ± 10 % */
 static const double waiting_limit = 0.02;
 static const uint64_t loop_short_ns = 5000000;
 
@@ -85,51 +86,69 @@ static enum err trace_judge(struct report *report) {
     return ERR_OK;
 }
 
+/* A share that should be small, of one allocator; 0 when it cannot be told. */
+typedef double share_of(const struct report *report, size_t index);
+
+static double interval_share(const struct report *report, size_t index) {
+    const struct metric_value *value = &report->sets[index].values[METRIC_NS_PER_OP];
+    if (value->reason || !value->estimate.has_interval)
+        return 0;
+    return (value->estimate.high - value->estimate.low) / fabs(value->estimate.value);
+}
+
 /* What of the loop's time its process did not run: the CPU was someone else's. */
-static double waiting_share(const struct allocator_result *result, uint32_t rounds) {
+static double waiting_share(const struct report *report, size_t index) {
+    const struct time_run *times = report->experiment->results[index].times;
     uint64_t elapsed_ns = 0, cpu_ns = 0;
-    for (uint32_t round = 0; round < rounds; round++) {
-        elapsed_ns += result->times[round].elapsed_ns;
-        cpu_ns += result->times[round].cpu_ns;
+    for (uint32_t round = 0; round < report->experiment->options.rounds; round++) {
+        elapsed_ns += times[round].elapsed_ns;
+        cpu_ns += times[round].cpu_ns;
     }
     return elapsed_ns > cpu_ns ? (double)(elapsed_ns - cpu_ns) / (double)elapsed_ns : 0;
 }
 
-static enum err interval_judge(struct report *report, size_t index) {
-    const struct allocator_result *result = &report->experiment->results[index];
-    const struct metric_value *value = &report->sets[index].values[METRIC_NS_PER_OP];
-    if (value->reason)
-        return ERR_OK;
-    const struct estimate *estimate = &value->estimate;
-    enum err err = ERR_OK;
-    if (estimate->has_interval && estimate->high - estimate->low > 2 * interval_limit * fabs(estimate->value))
-        err = report_warn(report, (int)index,
-                          "%s: the interval of its time is %.0f %% of the median wide; something else ran, or the loop "
-                          "is too short; try a quiet machine or more rounds (-n)",
-                          result->allocator.name, 100 * (estimate->high - estimate->low) / fabs(estimate->value));
-    double waited = waiting_share(result, report->experiment->options.rounds);
-    if (!err && waited > waiting_limit)
-        err =
-            report_warn(report, (int)index,
-                        "%s: its process waited during %.1f %% of the measured time; another process used cpu %d; try "
-                        "--cpu with an idle one",
-                        result->allocator.name, 100 * waited, report->experiment->environment.pinned_cpu);
-    return err;
+static double loop_share(const struct report *report, size_t index) {
+    const struct metric_value *raw = &report->sets[index].values[METRIC_NS_PER_OP_RAW];
+    const struct metric_value *loop = &report->sets[index].values[METRIC_NULL_NS_PER_OP];
+    return raw->reason || loop->reason ? 0 : loop->estimate.value / raw->estimate.value;
 }
 
-static enum err loop_judge(struct report *report, size_t index) {
-    const struct allocator_result *result = &report->experiment->results[index];
-    const struct metric_value *raw = &report->sets[index].values[METRIC_NS_PER_OP_RAW];
-    const struct metric_value *null_cost = &report->sets[index].values[METRIC_NULL_NS_PER_OP];
-    if (raw->reason || null_cost->reason)
-        return ERR_OK;
+/* "pool 49 %, system 21 %": who is beyond `limit`. @return false when nobody is. */
+static bool offenders_list(const struct report *report, share_of *share, double limit, char *text, size_t text_bytes) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < report->experiment->count; i++) {
+        const struct allocator *allocator = &report->experiment->results[i].allocator;
+        double value = allocator->backend == WORKER_NULL ? 0 : share(report, i);
+        if (value <= limit)
+            continue;
+        int length =
+            snprintf(text + used, text_bytes - used, "%s%s %.0f %%", used ? ", " : "", allocator->name, 100 * value);
+        if (length < 0 || (size_t)length >= text_bytes - used)
+            break;
+        used += (size_t)length;
+    }
+    return used > 0;
+}
+
+static enum err times_judge(struct report *report) {
+    char names[256];
     enum err err = ERR_OK;
-    double share = null_cost->estimate.value / raw->estimate.value;
-    if (share > null_share_limit)
-        err = report_warn(report, (int)index,
-                          "%s: %.0f %% of its time is the replay loop's own, subtracted; the trace is bound by reading "
-                          "ops and touching blocks; small differences between allocators are not safe here",
-                          result->allocator.name, 100 * share);
+    if (offenders_list(report, waiting_share, waiting_limit, names, sizeof names))
+        err = report_warn(report, -1,
+                          "the processes had to wait for cpu %d during part of the measured time (%s); other programs "
+                          "ran there; try --cpu with an idle one, or a quiet machine",
+                          report->experiment->environment.pinned_cpu, names);
+    if (!err && offenders_list(report, interval_share, interval_limit, names, sizeof names))
+        err = report_warn(report, -1,
+                          "the intervals of time are wide (%s of the median); something else ran, or the loop is too "
+                          "short; try a quiet machine or more rounds (-n)",
+                          names);
+    if (!err && offenders_list(report, loop_share, loop_share_limit, names, sizeof names))
+        err = report_warn(report, -1,
+                          "much of the time is the replay loop's own, which is subtracted (%s); the trace is bound by "
+                          "reading operations and touching blocks; small differences are not safe here",
+                          names);
     return err;
 }
 
@@ -168,17 +187,8 @@ static enum err memory_judge(struct report *report, size_t index) {
     return err;
 }
 
-static enum err failure_judge(struct report *report, size_t index) {
-    const struct allocator_result *result = &report->experiment->results[index];
-    if (result->status == RUN_DONE)
-        return ERR_OK;
-    return report_warn(report, (int)index, "%s: %.400s; what was measured before stands, the rest is n/a",
-                       result->allocator.name, result->failure);
-}
-
 enum err warnings_collect(struct report *report) {
-    static enum err (*const judges[])(struct report *, size_t) = {failure_judge, requests_judge, interval_judge,
-                                                                  loop_judge, memory_judge};
+    static enum err (*const judges[])(struct report *, size_t) = {requests_judge, memory_judge};
     enum err err = machine_judge(report);
     if (!err)
         err = placement_judge(report);
@@ -186,9 +196,11 @@ enum err warnings_collect(struct report *report) {
         err = trace_judge(report);
     if (!err)
         err = rounds_judge(report);
+    if (!err)
+        err = times_judge(report);
     for (size_t i = 0; i < report->experiment->count && !err; i++)
         for (size_t j = 0; j < sizeof judges / sizeof judges[0] && !err; j++)
-            if (report->experiment->results[i].allocator.backend != WORKER_NULL || judges[j] == failure_judge)
+            if (report->experiment->results[i].allocator.backend != WORKER_NULL)
                 err = judges[j](report, i);
     return err;
 }

@@ -22,29 +22,54 @@ static void *scratch_get(void) {
     return block;
 }
 
-static NULL_CALL void *null_malloc(struct pool *pool, unsigned domain, size_t bytes) {
-    (void)pool, (void)domain, (void)bytes;
+/* With the arguments of the malloc family, so that calling them costs what calling malloc costs. */
+static NULL_CALL void *nothing_malloc(size_t bytes) {
+    (void)bytes;
     return scratch_get();
 }
 
-static NULL_CALL void *null_calloc(struct pool *pool, unsigned domain, size_t bytes) {
-    (void)pool, (void)domain, (void)bytes;
+static NULL_CALL void *nothing_calloc(size_t count, size_t bytes) {
+    (void)count, (void)bytes;
     return scratch_get();
 }
 
-static NULL_CALL void *null_aligned_alloc(struct pool *pool, unsigned domain, size_t align_bytes, size_t bytes) {
-    (void)pool, (void)domain, (void)align_bytes, (void)bytes;
+static NULL_CALL void *nothing_aligned_alloc(size_t align_bytes, size_t bytes) {
+    (void)align_bytes, (void)bytes;
     return scratch_get();
 }
 
-static NULL_CALL void *null_realloc(struct pool *pool, unsigned domain, void *block, size_t bytes) {
-    (void)pool, (void)domain, (void)block, (void)bytes;
+static NULL_CALL void *nothing_realloc(void *block, size_t bytes) {
+    (void)block, (void)bytes;
     return scratch_get();
 }
 
-static NULL_CALL void null_free(struct pool *pool, unsigned domain, void *block) {
-    (void)pool, (void)domain;
+static NULL_CALL void nothing_free(void *block) {
     __asm__ volatile("" : : "r"(block));
+}
+
+REPLAY_INLINE void *null_malloc(struct pool *pool, unsigned domain, size_t bytes) {
+    (void)pool, (void)domain;
+    return nothing_malloc(bytes);
+}
+
+REPLAY_INLINE void *null_calloc(struct pool *pool, unsigned domain, size_t bytes) {
+    (void)pool, (void)domain;
+    return nothing_calloc(1, bytes);
+}
+
+REPLAY_INLINE void *null_aligned_alloc(struct pool *pool, unsigned domain, size_t align_bytes, size_t bytes) {
+    (void)pool, (void)domain;
+    return nothing_aligned_alloc(align_bytes, bytes);
+}
+
+REPLAY_INLINE void *null_realloc(struct pool *pool, unsigned domain, void *block, size_t bytes) {
+    (void)pool, (void)domain;
+    return nothing_realloc(block, bytes);
+}
+
+REPLAY_INLINE void null_free(struct pool *pool, unsigned domain, void *block) {
+    (void)pool, (void)domain;
+    nothing_free(block);
 }
 
 static size_t null_usable_size(struct pool *pool, void *block) {

@@ -58,16 +58,19 @@ struct replay_calls {
 enum { TOUCH_PAGE_BYTES = 4096 };
 
 /* A word where there is room for one, else a byte: blocks are never written past what was asked for. */
-REPLAY_INLINE void word_touch(char *at, size_t room_bytes, uint64_t value) {
-    if (room_bytes >= sizeof value)
-        *(volatile uint64_t *)(void *)at = value;
-    else
-        *(volatile char *)at = (char)value;
+REPLAY_INLINE void word_touch(char *at, size_t room_bytes) {
+    if (__builtin_expect(room_bytes >= sizeof room_bytes, 1))
+        *(volatile size_t *)(void *)at = room_bytes;
+    else if (room_bytes)
+        *(volatile char *)at = (char)room_bytes;
 }
 
-REPLAY_INLINE void block_touch(char *block, size_t bytes, size_t step_bytes, uint64_t value) {
-    for (size_t offset = 0, at = 0; offset < bytes; offset += TOUCH_PAGE_BYTES, at += step_bytes)
-        word_touch(block + at, bytes - offset, value);
+/* What is written is the number of bytes from there to the end: never 0, and at hand. */
+REPLAY_INLINE void block_touch(char *block, size_t bytes, size_t step_bytes) {
+    word_touch(block, bytes);
+    for (size_t offset = TOUCH_PAGE_BYTES, at = step_bytes; __builtin_expect(offset < bytes, 0);
+         offset += TOUCH_PAGE_BYTES, at += step_bytes)
+        word_touch(block + at, bytes - offset);
 }
 
 REPLAY_INLINE void account_change(const struct replay *replay, struct replay_account *account,
@@ -112,11 +115,17 @@ REPLAY_INLINE void replay_words(struct replay *replay, struct replay_account *ac
     const uint64_t *const end = replay->program->ops + to;
     void **const slots = replay->slots;
     struct pool *const pool = replay->pool;
-    uint64_t refused_count = 0;
     while (at < end) {
         const uint64_t op = *at++;
-        const uint32_t slot = op_slot(op);
+        void **const slot = &slots[op_slot(op)];
+        const unsigned kind = op_kind(op);
         const unsigned domain = op_domain(op);
+        if (kind == EVENT_FREE) {
+            account_leave(replay, account, calls, op_slot(op), *slot);
+            calls->free(pool, domain, *slot);
+            *slot = NULL;
+            continue;
+        }
         size_t bytes = op_size(op);
         unsigned align_log2 = 0;
         if (__builtin_expect(op_is_wide(op), 0)) {
@@ -124,38 +133,27 @@ REPLAY_INLINE void replay_words(struct replay *replay, struct replay_account *ac
             align_log2 = op_wide_align_log2(*at++);
         }
         void *block;
-        switch (op_kind(op)) {
-        case EVENT_FREE:
-            account_leave(replay, account, calls, slot, slots[slot]);
-            calls->free(pool, domain, slots[slot]);
-            slots[slot] = NULL;
-            continue;
-        case EVENT_MALLOC:
+        if (__builtin_expect(kind == EVENT_MALLOC, 1)) {
             block = calls->malloc(pool, domain, bytes);
-            break;
-        case EVENT_CALLOC:
+        } else if (kind == EVENT_REALLOC) {
+            account_leave(replay, account, calls, op_slot(op), *slot);
+            block = calls->realloc(pool, domain, *slot, bytes);
+        } else if (kind == EVENT_CALLOC) {
             block = calls->calloc(pool, domain, bytes);
-            break;
-        case EVENT_REALLOC:
-            account_leave(replay, account, calls, slot, slots[slot]);
-            block = calls->realloc(pool, domain, slots[slot], bytes);
-            break;
-        default:
+        } else {
             block = calls->aligned_alloc(pool, domain, (size_t)1 << align_log2, bytes);
-            break;
         }
         if (__builtin_expect(!block, 0)) {
-            refused_count += bytes != 0;
-            account_enter(replay, account, calls, slot, slots[slot]);
+            replay->refused_count += bytes != 0;
+            account_enter(replay, account, calls, op_slot(op), *slot);
             continue;
         }
-        slots[slot] = block;
-        account_request(account, slot, domain, bytes);
-        account_enter(replay, account, calls, slot, block);
+        *slot = block;
+        account_request(account, op_slot(op), domain, bytes);
+        account_enter(replay, account, calls, op_slot(op), block);
         if (touch)
-            block_touch(block, bytes, calls->touch_step_bytes, op);
+            block_touch(block, bytes, calls->touch_step_bytes);
     }
-    replay->refused_count += refused_count;
 }
 
 /** The time pass's instance: no account; `touch` decides between two loops, not inside one. */
