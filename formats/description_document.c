@@ -129,13 +129,12 @@ void description_document_close(struct description_document *document) {
     yaml_document_delete(&document->yaml);
 }
 
-/* libyaml's accessors do not take a const document; they change nothing. */
-static yaml_node_t *node_get(const struct description_document *document, int index) {
-    return yaml_document_get_node((yaml_document_t *)(uintptr_t)&document->yaml, index);
+static yaml_node_t *node_get(struct description_document *document, int index) {
+    return yaml_document_get_node(&document->yaml, index);
 }
 
-static const yaml_node_t *root_get(const struct description_document *document) {
-    return yaml_document_get_root_node((yaml_document_t *)(uintptr_t)&document->yaml);
+static const yaml_node_t *root_get(struct description_document *document) {
+    return yaml_document_get_root_node(&document->yaml);
 }
 
 static bool node_is(const yaml_node_t *node, const char *text, size_t bytes) {
@@ -143,7 +142,7 @@ static bool node_is(const yaml_node_t *node, const char *text, size_t bytes) {
            memcmp(node->data.scalar.value, text, bytes) == 0;
 }
 
-static const yaml_node_t *mapping_get(const struct description_document *document, const yaml_node_t *mapping,
+static const yaml_node_t *mapping_get(struct description_document *document, const yaml_node_t *mapping,
                                       const char *key, size_t bytes) {
     if (!mapping || mapping->type != YAML_MAPPING_NODE)
         return NULL;
@@ -154,7 +153,7 @@ static const yaml_node_t *mapping_get(const struct description_document *documen
     return NULL;
 }
 
-const yaml_node_t *description_document_find(const struct description_document *document, const char *key_path) {
+const yaml_node_t *description_document_find(struct description_document *document, const char *key_path) {
     const yaml_node_t *node = root_get(document);
     while (node && *key_path) {
         size_t bytes = strcspn(key_path, ".");
@@ -164,12 +163,12 @@ const yaml_node_t *description_document_find(const struct description_document *
     return node;
 }
 
-enum err description_document_fault(const struct description_document *document, const yaml_node_t *node, enum err err,
+enum err description_document_fault(struct description_document *document, const yaml_node_t *node, enum err err,
                                     struct diag *diag, const char *format, ...) {
     char text[sizeof diag->text];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments); // NOLINT(clang-analyzer-valist.Uninitialized): it is started above
     va_end(arguments);
     yaml_mark_t mark = {0};
     if (node)
@@ -185,7 +184,7 @@ static const cyaml_schema_field_t *field_find(const cyaml_schema_field_t *fields
 }
 
 /* Two keys of one name; descriptions are short. */
-static enum err duplicate_check(const struct description_document *document, const yaml_node_t *mapping,
+static enum err duplicate_check(struct description_document *document, const yaml_node_t *mapping,
                                 const yaml_node_pair_t *pair, struct diag *diag) {
     char shown[SHOWN_BYTES + 4];
     const yaml_node_t *key = node_get(document, pair->key);
@@ -199,7 +198,7 @@ static enum err duplicate_check(const struct description_document *document, con
     return ERR_OK;
 }
 
-static enum err text_check(const struct description_document *document, const char *name, const yaml_node_t *node,
+static enum err text_check(struct description_document *document, const char *name, const yaml_node_t *node,
                            struct diag *diag) {
     if (node->type != YAML_SCALAR_NODE)
         return description_document_fault(document, node, ERR_FORMAT, diag, "\"%s\" must be a single value", name);
@@ -210,10 +209,10 @@ static enum err text_check(const struct description_document *document, const ch
     return ERR_OK;
 }
 
-static enum err mapping_check(const struct description_document *document, const char *name, const yaml_node_t *node,
+static enum err mapping_check(struct description_document *document, const char *name, const yaml_node_t *node,
                               const cyaml_schema_field_t *fields, struct diag *diag);
 
-static enum err pair_check(const struct description_document *document, const char *name, const yaml_node_t *mapping,
+static enum err pair_check(struct description_document *document, const char *name, const yaml_node_t *mapping,
                            const yaml_node_pair_t *pair, const cyaml_schema_field_t *fields, struct diag *diag) {
     char shown[SHOWN_BYTES + 4];
     const yaml_node_t *key = node_get(document, pair->key);
@@ -233,7 +232,7 @@ static enum err pair_check(const struct description_document *document, const ch
 }
 
 /* Recursion is bounded by the schema's own depth. */
-static enum err mapping_check(const struct description_document *document, const char *name, const yaml_node_t *node,
+static enum err mapping_check(struct description_document *document, const char *name, const yaml_node_t *node,
                               const cyaml_schema_field_t *fields, struct diag *diag) {
     if (node->type != YAML_MAPPING_NODE)
         return description_document_fault(document, node, ERR_FORMAT, diag, "%s must be a mapping of keys to values",
@@ -251,7 +250,7 @@ static enum err mapping_check(const struct description_document *document, const
     return ERR_OK;
 }
 
-enum err description_document_check(const struct description_document *document, const cyaml_schema_value_t *schema,
+enum err description_document_check(struct description_document *document, const cyaml_schema_value_t *schema,
                                     struct diag *diag) {
     const yaml_node_t *root = root_get(document);
     if (!root)

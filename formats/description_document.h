@@ -12,6 +12,7 @@
 
 #include "core/base/diag.h"
 
+/* Never const: libyaml's accessors are not, though they change nothing. */
 struct description_document {
     yaml_document_t yaml;
     const char *path; /**< of the file, for diagnostics; borrowed */
@@ -25,14 +26,14 @@ enum err description_document_open(const char *path, const char *text, size_t by
 void description_document_close(struct description_document *document);
 
 /** The value of the key at a path ("events.count"), or NULL. */
-const yaml_node_t *description_document_find(const struct description_document *document, const char *key_path);
+const yaml_node_t *description_document_find(struct description_document *document, const char *key_path);
 
 /** A fault at a node (NULL: the document's start). @return err. */
-enum err description_document_fault(const struct description_document *document, const yaml_node_t *node, enum err err,
+enum err description_document_fault(struct description_document *document, const yaml_node_t *node, enum err err,
                                     struct diag *diag, const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /** Unknown, duplicate and missing keys and values of the wrong type, against the schema that libcyaml gets. */
-enum err description_document_check(const struct description_document *document, const cyaml_schema_value_t *schema,
+enum err description_document_check(struct description_document *document, const cyaml_schema_value_t *schema,
                                     struct diag *diag);
 
 #endif

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -28,7 +29,7 @@ bool description_recognise(const char *text, size_t bytes) {
 }
 
 /* A description of another schema is told by its version, whatever else in it may be unknown. */
-static enum err version_check(const struct description_document *document, struct diag *diag) {
+static enum err version_check(struct description_document *document, struct diag *diag) {
     uint64_t version;
     const yaml_node_t *node = description_document_find(document, "mmreplay");
     if (!node)
@@ -51,7 +52,7 @@ static void value_show(const char *text, char out[44]) {
             *at = '?';
 }
 
-static enum err number_take(const struct description_document *document, const struct leaf *leaf, const char *text,
+static enum err number_take(struct description_document *document, const struct leaf *leaf, const char *text,
                             void *field, struct diag *diag) {
     char shown[44];
     uint64_t number;
@@ -73,8 +74,8 @@ static enum err number_take(const struct description_document *document, const s
 }
 
 /* Takes the text over from libcyaml's struct; both use malloc. */
-static enum err text_take(const struct description_document *document, const struct leaf *leaf, char **text,
-                          char **field, struct diag *diag) {
+static enum err text_take(struct description_document *document, const struct leaf *leaf, char **text, char **field,
+                          struct diag *diag) {
     const yaml_node_t *node = description_document_find(document, leaf->path);
     if (node && node->tag && strcmp((const char *)node->tag, DESCRIPTION_TAG_BINARY) == 0) {
         size_t bytes;
@@ -90,7 +91,7 @@ static enum err text_take(const struct description_document *document, const str
     return ERR_OK;
 }
 
-static enum err leaves_take(const struct description_document *document, struct description_text *text,
+static enum err leaves_take(struct description_document *document, struct description_text *text,
                             struct trace_info *info, struct diag *diag) {
     for (size_t i = 0; i < description_leaf_count; i++) {
         const struct leaf *leaf = &description_leaves[i];
@@ -108,14 +109,14 @@ static enum err leaves_take(const struct description_document *document, struct 
 }
 
 /* What must hold beyond types. */
-static enum err content_check(const struct description_document *document, const struct trace_info *info,
-                              struct diag *diag) {
+static enum err content_check(struct description_document *document, const struct trace_info *info, struct diag *diag) {
     const yaml_node_t *codec = description_document_find(document, "events.codec");
     if (codec && strcmp((const char *)codec->data.scalar.value, DESCRIPTION_CODEC) != 0)
         return description_document_fault(document, codec, ERR_VERSION, diag,
                                           "events are coded in a way this build does not know; it reads %s",
                                           DESCRIPTION_CODEC);
     const char *file = info->events_file;
+    assert(file && info->events_sha256); /* both are required by the schema */
     if (!*file || strchr(file, '/') || strcmp(file, ".") == 0 || strcmp(file, "..") == 0)
         return description_document_fault(document, description_document_find(document, "events.file"), ERR_FORMAT,
                                           diag, "events.file must be a plain file name: the file lies beside this one");
@@ -126,7 +127,7 @@ static enum err content_check(const struct description_document *document, const
     return ERR_OK;
 }
 
-static enum err text_load(const struct description_document *document, const char *text, size_t bytes,
+static enum err text_load(struct description_document *document, const char *text, size_t bytes,
                           struct description_text **out, struct diag *diag) {
     static const cyaml_config_t config = {
         .log_fn = NULL, .mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR, .flags = CYAML_CFG_NO_ALIAS};
@@ -145,7 +146,7 @@ static void text_free(struct description_text *text) {
     cyaml_free(&config, &description_schema, text, 0);
 }
 
-static enum err document_read(const struct description_document *document, const char *bytes, size_t count,
+static enum err document_read(struct description_document *document, const char *bytes, size_t count,
                               struct trace_info *info, struct diag *diag) {
     struct description_text *text = NULL;
     enum err err = version_check(document, diag);

@@ -146,6 +146,7 @@ const cyaml_schema_value_t description_schema = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct description_text, top_fields),
 };
 
+// NOLINTBEGIN(bugprone-macro-parentheses): prefixes, keys and fields are pasted into designators
 #define LEAF(prefix, section, key, leaf_type, is_required, field)                                                      \
     {.path = prefix #key,                                                                                              \
      .type = leaf_type,                                                                                                \
@@ -166,5 +167,7 @@ const struct leaf description_leaves[] = {TOP_LEAVES(TOP_LEAF) PROGRAM_LEAVES(PR
                                               HOST_LEAVES(HOST_LEAF) EVENTS_LEAVES(EVENTS_LEAF)
                                                   DOMAIN_LEAVES(DOMAIN_LEAF) KIND_LEAVES(KIND_LEAF)
                                                       SUMMARY_LEAVES(SUMMARY_LEAF) TAIL_LEAVES(TOP_LEAF)};
+
+// NOLINTEND(bugprone-macro-parentheses)
 
 const size_t description_leaf_count = sizeof description_leaves / sizeof description_leaves[0];

@@ -304,7 +304,7 @@ static enum err count_read(struct events_decoder *decoder, const uint8_t **at, u
 static enum err head_step(struct events_decoder *decoder, const uint8_t **at, const char **fault) {
     switch (decoder->phase) {
     case PHASE_THREAD_COUNT:
-        return count_read(decoder, at, 1, 2 * MEMBER_ITEMS_MAX, fault);
+        return count_read(decoder, at, 1, (uint64_t)2 * MEMBER_ITEMS_MAX, fault);
     case PHASE_THREADS:
         decoder->todo--;
         return thread_read(decoder, at, fault);

@@ -290,14 +290,14 @@ static uint8_t *entry_write(const struct events_encoder *encoder, const struct e
 
 /* Gives tokens to the best entries and writes the table. */
 static enum err table_write(struct events_encoder *encoder, uint8_t **to) {
-    struct entry **order = malloc((encoder->entry_count + 1) * sizeof *order);
+    struct entry **order = malloc((encoder->entry_count + 1) * sizeof(struct entry *));
     size_t candidates = 0;
     if (!order)
         return ERR_NOMEM;
     for (uint32_t i = 0; i < encoder->entry_count; i++)
         if (encoder->entries[i].length <= SHORT_BYTES && encoder->entries[i].count >= TOKEN_COUNT_MIN)
             order[candidates++] = &encoder->entries[i];
-    qsort(order, candidates, sizeof *order, entry_order);
+    qsort(order, candidates, sizeof(struct entry *), entry_order);
     size_t chosen = candidates < TABLE_ENTRIES_MAX ? candidates : TABLE_ENTRIES_MAX;
     *to = varint_write(*to, chosen);
     for (size_t i = 0; i < chosen; i++) {

@@ -58,7 +58,7 @@ static enum err file_open(struct index_file *file, const char *path, struct diag
 static enum err header_load(const struct index_file *file, uint64_t byte, enum member_kind kind,
                             struct member_header *out, struct diag *diag) {
     uint8_t bytes[MEMBER_HEADER_BYTES];
-    struct member_header header;
+    struct member_header header = {.kind = MEMBER_KIND_COUNT};
     enum err err = file_read(file, byte, bytes, sizeof bytes, diag);
     if (!err)
         err = member_header_read(bytes, &header, file->path, byte, diag);
@@ -94,7 +94,7 @@ static enum err index_find(const struct index_file *file, struct member_header *
 }
 
 static bool payload_inflate(const uint8_t *from, size_t bytes, uint8_t *to, size_t room, size_t *made) {
-    z_stream stream = {.next_in = (uint8_t *)(uintptr_t)from, .avail_in = (uInt)bytes, .next_out = to};
+    z_stream stream = {.next_in = from, .avail_in = (uInt)bytes, .next_out = to};
     stream.avail_out = (uInt)room;
     if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
         return false;
@@ -124,13 +124,16 @@ static bool entries_parse(const uint8_t *from, const uint8_t *end, uint64_t inde
     return from == end && byte == index_byte && first_event == index->event_count;
 }
 
+/* Its two varints at their longest. */
+static const size_t entry_room = (size_t)2 * VARINT_BYTES_MAX;
+
 static enum err index_read(const struct index_file *file, uint64_t byte, const struct member_header *header,
                            struct events_index *index, struct diag *diag) {
     size_t packed_bytes = header->member_bytes - MEMBER_HEADER_BYTES;
-    size_t raw_room = header->value * (size_t)(2 * VARINT_BYTES_MAX) + 2 * VARINT_BYTES_MAX;
+    size_t raw_room = (header->value + 1) * entry_room;
     size_t raw_bytes = 0;
     uint8_t *packed = malloc(packed_bytes);
-    uint8_t *raw = calloc(1, raw_room + 2 * VARINT_BYTES_MAX);
+    uint8_t *raw = calloc(1, raw_room + entry_room);
     index->entries = calloc(header->value + 1, sizeof *index->entries);
     index->count = header->value;
     index->event_count = header->events_before;
@@ -147,7 +150,7 @@ static enum err index_read(const struct index_file *file, uint64_t byte, const s
 
 enum err events_index_load(const char *path, struct events_index *out, struct diag *diag) {
     struct index_file file = {.fd = -1};
-    struct member_header header;
+    struct member_header header = {.kind = MEMBER_KIND_COUNT};
     struct events_index index = {.entries = NULL};
     uint64_t byte = 0;
     enum err err = file_open(&file, path, diag);

@@ -239,7 +239,7 @@ static enum err raw_refill(struct events_reader *reader, struct diag *diag) {
 
     z_stream *stream = &reader->inflate;
     uInt offered = (uInt)(input->available < limit ? input->available : limit);
-    stream->next_in = (uint8_t *)(uintptr_t)input->at;
+    stream->next_in = input->at;
     stream->avail_in = offered;
     stream->next_out = reader->raw + reader->raw_end;
     stream->avail_out = (uInt)(RAW_BYTES - reader->raw_end);

@@ -36,9 +36,9 @@ enum err events_reader_rewind(struct events_reader *reader, struct diag *diag);
  * The next run of events, as struct event_source's next.
  *
  * Events are handed out before their member's checksum has been reached: what was made of them stands only when the
- * end comes. The end (count 0) is reported when the whole file has been read and agreed with its checksums, its own counts
- * and what was expected. After a failure the same failure is returned again. A damaged or cut file's story names the
- * byte and how many whole members and events before it can be salvaged.
+ * end comes. The end (count 0) is reported when the whole file has been read and agreed with its checksums, its own
+ * counts and what was expected. After a failure the same failure is returned again. A damaged or cut file's story names
+ * the byte and how many whole members and events before it can be salvaged.
  */
 enum err events_reader_next(struct events_reader *reader, struct event_block *block, struct diag *diag);
 

@@ -98,7 +98,7 @@ static enum err member_write(struct events_writer *writer, struct member_header 
         return out_of_memory(writer, diag);
     z_stream *stream = &writer->deflate;
     deflateReset(stream);
-    stream->next_in = (uint8_t *)(uintptr_t)raw;
+    stream->next_in = raw;
     stream->avail_in = (uInt)raw_bytes;
     stream->next_out = writer->member + MEMBER_HEADER_BYTES;
     stream->avail_out = (uInt)(bound - MEMBER_HEADER_BYTES - MEMBER_TRAILER_BYTES);
@@ -112,7 +112,7 @@ static enum err member_write(struct events_writer *writer, struct member_header 
 }
 
 static enum err index_append(struct events_writer *writer, uint64_t member_bytes, uint32_t event_count) {
-    size_t needed = writer->index_bytes + 2 * VARINT_BYTES_MAX;
+    size_t needed = writer->index_bytes + (size_t)2 * VARINT_BYTES_MAX;
     if (needed > writer->index_capacity &&
         buffer_reserve(&writer->index, &writer->index_capacity, needed + writer->index_capacity))
         return ERR_NOMEM;

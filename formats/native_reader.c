@@ -16,10 +16,11 @@ struct native_reader {
 static char *path_beside(const char *beside, const char *file) {
     const char *slash = strrchr(beside, '/');
     size_t folder_bytes = slash ? (size_t)(slash + 1 - beside) : 0;
-    char *path = malloc(folder_bytes + strlen(file) + 1);
+    size_t file_bytes = strlen(file) + 1;
+    char *path = malloc(folder_bytes + file_bytes);
     if (path) {
         memcpy(path, beside, folder_bytes);
-        strcpy(path + folder_bytes, file);
+        memcpy(path + folder_bytes, file, file_bytes);
     }
     return path;
 }

@@ -1,5 +1,6 @@
 #include "formats/native_writer.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -39,10 +40,11 @@ static enum err out_of_memory(const char *path, struct diag *diag) {
 
 /* stem + suffix, owned by the caller. */
 static char *text_join(const char *stem, size_t stem_bytes, const char *suffix) {
-    char *joined = malloc(stem_bytes + strlen(suffix) + 1);
+    size_t suffix_bytes = strlen(suffix) + 1;
+    char *joined = malloc(stem_bytes + suffix_bytes);
     if (joined) {
         memcpy(joined, stem, stem_bytes);
-        strcpy(joined + stem_bytes, suffix);
+        memcpy(joined + stem_bytes, suffix, suffix_bytes);
     }
     return joined;
 }
@@ -50,6 +52,7 @@ static char *text_join(const char *stem, size_t stem_bytes, const char *suffix) 
 /* A name that nothing has yet. */
 static enum err draft_open(struct draft *draft, struct diag *diag) {
     char suffix[64];
+    assert(draft->path);
     for (int attempt = 0; attempt < TEMPORARY_ATTEMPTS; attempt++) {
         snprintf(suffix, sizeof suffix, ".%ld-%d.tmp", (long)getpid(), attempt);
         char *temporary = text_join(draft->path, strlen(draft->path), suffix);
@@ -194,10 +197,10 @@ static enum err yaml_write(struct native_writer *writer, const struct trace_info
 static struct trace_info info_complete(const struct native_writer *writer, const struct trace_info *info, char *sha256,
                                        uint64_t bytes) {
     struct trace_info complete = *info;
-    const char *slash = strrchr(writer->events.path, '/');
+    char *slash = strrchr(writer->events.path, '/');
     if (!complete.name)
         complete.name = writer->name;
-    complete.events_file = slash ? (char *)(uintptr_t)slash + 1 : writer->events.path;
+    complete.events_file = slash ? slash + 1 : writer->events.path;
     complete.events_sha256 = sha256;
     complete.events_bytes = bytes;
     complete.summary = *tracker_summary(writer->tracker);

@@ -23,9 +23,9 @@ static uint32_t big_endian_load(const uint8_t *from) {
 }
 
 static void schedule_expand(uint32_t words[64], const uint8_t *block) {
-    for (int i = 0; i < 16; i++)
-        words[i] = big_endian_load(block + 4 * i);
-    for (int i = 16; i < 64; i++) {
+    for (size_t i = 0; i < 16; i++)
+        words[i] = big_endian_load(block + (size_t)4 * i);
+    for (size_t i = 16; i < 64; i++) {
         uint32_t early = words[i - 15], late = words[i - 2];
         words[i] = words[i - 16] + words[i - 7] + (rotate_right(early, 7) ^ rotate_right(early, 18) ^ early >> 3) +
                    (rotate_right(late, 17) ^ rotate_right(late, 19) ^ late >> 10);
@@ -84,10 +84,10 @@ void sha256_finish(struct sha256 *hash, char out[SHA256_TEXT_BYTES]) {
     for (int i = 0; i < 8; i++)
         tail[tail_bytes - 1 - i] = (uint8_t)(bits >> (8 * i));
     sha256_update(hash, tail, tail_bytes);
-    for (int i = 0; i < SHA256_DIGEST_BYTES; i++) {
+    for (size_t i = 0; i < SHA256_DIGEST_BYTES; i++) {
         uint8_t byte = (uint8_t)(hash->state[i / 4] >> (24 - 8 * (i % 4)));
         out[2 * i] = digits[byte >> 4];
         out[2 * i + 1] = digits[byte & 15];
     }
-    out[2 * SHA256_DIGEST_BYTES] = '\0';
+    out[SHA256_TEXT_BYTES - 1] = '\0';
 }
