@@ -61,7 +61,7 @@ void *pool_aligned_alloc(struct pool *pool, size_t align_bytes, size_t bytes);
 /** The size of the block that holds `block`: the size class's, or the raw layer's malloc_usable_size. NULL: 0. */
 size_t pool_usable_size(const struct pool *pool, const void *block);
 
-/** True when `block` lies in one of this instance's arenas. */
+/** True when `block` lies in a pool of one of this instance's arenas. */
 bool pool_owns(const struct pool *pool, const void *block);
 
 /**
