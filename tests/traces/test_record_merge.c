@@ -36,7 +36,8 @@ static struct bench *bench_create(void) {
     bench->shared->ring_bytes = ring_bytes;
     bench->shared->ring_count = RINGS;
     bench->shared->ring_top = RINGS;
-    assert_int_equal(merge_create(bench->shared, (struct merge_consumer){bench, order_note}, &bench->merge), ERR_OK);
+    assert_int_equal(merge_create(bench->shared, (struct merge_consumer){bench, order_note, NULL}, &bench->merge),
+                     ERR_OK);
     return bench;
 }
 
@@ -130,7 +131,8 @@ static void stamps_go_on_past_32_bits(void **state) {
     struct bench *bench = bench_create();
     merge_destroy(bench->merge);
     bench->shared->stamp = UINT32_MAX - 1;
-    assert_int_equal(merge_create(bench->shared, (struct merge_consumer){bench, order_note}, &bench->merge), ERR_OK);
+    assert_int_equal(merge_create(bench->shared, (struct merge_consumer){bench, order_note, NULL}, &bench->merge),
+                     ERR_OK);
     for (uint64_t i = 0; i < 5; i++)
         stamp_put(bench, (uint32_t)(i % 2), (uint64_t)UINT32_MAX - 1 + i);
     assert_int_equal(passes_run(bench, false), ERR_OK);

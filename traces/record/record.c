@@ -238,7 +238,7 @@ enum err record_run(const struct record_options *options, const struct record_ou
     session.keeps_quit_ignored = guard.quit.sa_handler == SIG_IGN;
     err = namer_create(output, &namer);
     if (!err)
-        err = merge_create(session.shared, (struct merge_consumer){namer, namer_put}, &merge);
+        err = merge_create(session.shared, (struct merge_consumer){namer, namer_put, namer_expect}, &merge);
     if (err) {
         diag_set(diag, err, NULL, "out of memory");
         goto cleanup;

@@ -10,7 +10,8 @@ enum {
     WINDOW_LOG2_MIN = 12,
     WINDOW_LIMIT = 1 << 20,     /* how far ahead records are taken out of their rings while things move */
     WINDOW_LIMIT_MAX = 1 << 24, /* … and when they do not */
-    PUBLISH_PERIOD = 1024       /* records taken before their space is given back */
+    PUBLISH_PERIOD = 1024,      /* records taken before their space is given back */
+    EXPECT_RECORDS = 16         /* how far ahead the consumer hears of pointers */
 };
 
 struct merge_ring {
@@ -176,6 +177,9 @@ static enum err ring_pull(struct merge *merge, uint32_t index, struct diag *diag
     enum err err = ERR_OK;
     bool taken = true;
     while (!err && ring->tail != head) {
+        if (merge->consumer.expect) /* past the head there is old content: a useless hint, no harm */
+            merge->consumer.expect(merge->consumer.ctx,
+                                   records[(ring->tail + EXPECT_RECORDS) & (capacity - 1)].what & RECORD_POINTER_MASK);
         err = record_take(merge, ring, records[ring->tail & (capacity - 1)], &taken, diag);
         if (err || !taken)
             break;

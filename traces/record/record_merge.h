@@ -27,6 +27,8 @@ struct merged_record {
 struct merge_consumer {
     void *ctx;
     enum err (*put)(void *ctx, const struct merged_record *record, struct diag *diag);
+    /** May be NULL. A record with this pointer comes soon: time to fetch what will be looked up. */
+    void (*expect)(void *ctx, uint64_t pointer);
 };
 
 struct merge;

@@ -291,6 +291,11 @@ static enum err thread_appear(struct namer *namer, struct named_thread *thread, 
     return event_push(namer, &event, diag);
 }
 
+void namer_expect(void *ctx, uint64_t pointer) {
+    const struct namer *namer = ctx;
+    __builtin_prefetch(&namer->map.entries[map_home(&namer->map, pointer)], 1);
+}
+
 enum err namer_put(void *ctx, const struct merged_record *record, struct diag *diag) {
     struct namer *namer = ctx;
     if ((record->what >> RECORD_KIND_SHIFT & 15) == RECORD_IMAGE)

@@ -29,6 +29,9 @@ void namer_destroy(struct namer *namer);
 /** Takes the next record. @return the sink's errors, ERR_CHILD (nonsense), ERR_LIMIT (threads), ERR_NOMEM. */
 enum err namer_put(void *namer, const struct merged_record *record, struct diag *diag);
 
+/** Fetches the place in the table where `pointer` will be looked up. */
+void namer_expect(void *namer, uint64_t pointer);
+
 /** Hands what is still buffered to the sink. */
 enum err namer_flush(struct namer *namer, struct diag *diag);
 
