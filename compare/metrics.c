@@ -8,6 +8,7 @@
 
 /* Reasons, each in one place: reports print them as they stand. */
 static const char no_run[] = "the allocator did not finish the run";
+static const char interrupted[] = "interrupted before it was measured";
 static const char no_operations[] = "the trace has no operations";
 static const char is_null[] = "the null allocator holds no memory";
 static const char is_null_cost[] = "the null allocator is what is subtracted";
@@ -24,6 +25,10 @@ static const struct time_run *time_run_find(const struct allocator_result *resul
     return result->times[round].valid ? &result->times[round] : NULL;
 }
 
+static const char *missing_reason(const struct metric_scope *scope) {
+    return scope->experiment->interrupted && scope->result->status == RUN_DONE ? interrupted : no_run;
+}
+
 static double operations_of(const struct metric_scope *scope) {
     return (double)scope->experiment->program->header->summary.operation_count;
 }
@@ -32,7 +37,7 @@ static const char *ns_raw_of(const struct metric_scope *scope, const struct allo
                              double *out) {
     const struct time_run *run = time_run_find(result, round);
     if (!run)
-        return no_run;
+        return missing_reason(scope);
     if (operations_of(scope) <= 0)
         return no_operations;
     *out = (double)run->elapsed_ns / operations_of(scope);
@@ -62,7 +67,7 @@ static const char *ns_compute(const struct metric_scope *scope, size_t round, do
 static const char *faults_compute(const struct metric_scope *scope, size_t round, double *out) {
     const struct time_run *run = time_run_find(scope->result, round);
     if (!run)
-        return no_run;
+        return missing_reason(scope);
     *out = (double)run->fault_count;
     return NULL;
 }
@@ -74,7 +79,7 @@ static const char *curve_open(const struct metric_scope *scope, size_t run, stru
     if (result->allocator.backend == WORKER_NULL)
         return is_null;
     if (run >= result->memory_count || !header->sample_count)
-        return no_run;
+        return missing_reason(scope);
     *out = (struct curve){result->memories[run].samples, header->sample_count, header->peak_sample};
     return NULL;
 }

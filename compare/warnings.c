@@ -55,17 +55,18 @@ static enum err rounds_judge(struct report *report) {
     const struct experiment *experiment = report->experiment;
     double coverage;
     uint64_t shortest_ns = UINT64_MAX;
-    median_interval_rank(experiment->options.rounds, &coverage);
+    uint32_t rounds = experiment->interrupted ? experiment->rounds_done : experiment->options.rounds;
+    median_interval_rank(rounds, &coverage);
     for (size_t i = 0; i < experiment->count; i++)
         for (uint32_t round = 0; round < experiment->options.rounds; round++)
             if (i != experiment->null_index && experiment->results[i].times[round].valid &&
                 experiment->results[i].times[round].elapsed_ns < shortest_ns)
                 shortest_ns = experiment->results[i].times[round].elapsed_ns;
     enum err err = ERR_OK;
-    if (coverage < 0.95)
+    if (rounds && coverage < 0.95)
         err = report_warn(report, -1,
-                          "%u rounds give intervals of %.1f %%, not 95 %%; six are the least, -n 9 the default",
-                          experiment->options.rounds, 100 * coverage);
+                          "%u rounds give intervals of %.1f %%, not 95 %%; six are the least, -n 9 the default", rounds,
+                          100 * coverage);
     if (!err && shortest_ns < loop_short_ns)
         err = report_warn(
             report, -1,

@@ -78,6 +78,16 @@ static bool file_is_same(const char *a, const char *b) {
     return !stat(a, &stat_a) && !stat(b, &stat_b) && stat_a.st_dev == stat_b.st_dev && stat_a.st_ino == stat_b.st_ino;
 }
 
+static int object_is_library(struct dl_phdr_info *object, size_t info_bytes, void *ctx) {
+    (void)info_bytes;
+    return object->dlpi_name && object->dlpi_name[0] && file_is_same(object->dlpi_name, ctx);
+}
+
+/* True when the dynamic linker did take the library in. */
+static bool library_is_loaded(const char *path) {
+    return dl_iterate_phdr(object_is_library, (void *)(uintptr_t)path);
+}
+
 static enum err malloc_place_check(const struct worker_request *request, const Dl_info *found, struct diag *diag) {
     Dl_info libc = libc_find();
     if (!request->library[0]) {
@@ -88,9 +98,11 @@ static enum err malloc_place_check(const struct worker_request *request, const D
     }
     if (file_is_same(found->dli_fname, request->library))
         return ERR_OK;
-    if (found->dli_fbase == libc.dli_fbase)
+    if (!library_is_loaded(request->library))
         return diag_set(diag, ERR_INVALID, request->library,
-                        "not a malloc library that can be preloaded here: malloc still is the C library's");
+                        "not a library that can be preloaded here; malloc still is the C library's");
+    if (found->dli_fbase == libc.dli_fbase)
+        return diag_set(diag, ERR_INVALID, request->library, "defines no malloc; give a library that does");
     return diag_set(diag, ERR_INVALID, request->library, "defines no malloc itself, it comes from %s: name that file",
                     found->dli_fname);
 }

@@ -1,0 +1,77 @@
+load helpers
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    cat >work.py <<'PY'
+kept = [str(i) * (i % 50) for i in range(20000)]
+kept = [s + s for s in kept[::2]]
+PY
+    "$MMREPLAY" record -o work.yaml -- /usr/bin/python3 work.py 2>/dev/null || skip "no python3 to record"
+}
+
+@test "replay prints a row per allocator and the pool's split" {
+    run_split replay work.yaml -n 3
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"pool "* && "$output" == *"system "* && "$output" == *"subtracted"* ]]
+    [[ "$output" == *"= arenas x arena size"* ]]
+}
+
+@test "replay --json - writes JSON and nothing else" {
+    run_split replay work.yaml -n 2 -a system --json -
+    [ "$status" -eq 0 ]
+    [[ "${lines[0]}" == "{" ]]
+    [[ "$output" == *'"schema": 1'* ]]
+    [[ "$output" != *"ns per operation"* ]]
+}
+
+@test "replay --json FILE leaves the whole file, and none after an error" {
+    run_split replay work.yaml -n 2 -a system --json result.json
+    [ "$status" -eq 0 ]
+    [ -s result.json ]
+    run_split replay work.yaml missing.yaml -n 2 -a system --json second.json
+    [ "$status" -eq 2 ]
+    [ ! -e second.json ] && [ ! -e second.json.partial ]
+}
+
+@test "replay respects COLUMNS" {
+    COLUMNS=70 run_split replay work.yaml -n 2 -a pool,system
+    [ "$status" -eq 0 ]
+    [ "$(printf '%s\n' "${lines[@]}" | wc -L)" -le 70 ]
+}
+
+@test "replay names a library that is missing or has no malloc" {
+    run_split replay work.yaml -a mine=/no/such/lib.so
+    [ "$status" -eq 2 ]
+    [ "$errors" = "mmreplay: /no/such/lib.so: cannot open the allocator library: No such file or directory" ]
+    run_split replay work.yaml -a sytem
+    [ "$status" -eq 2 ]
+    [ "$errors" = "mmreplay: unknown allocator 'sytem'; did you mean 'system'?" ]
+    library=$(ldd "$MMREPLAY" | sed -n 's/.*libz.* => \([^ ]*\).*/\1/p')
+    run_split replay work.yaml -a "mine=$library"
+    [ "$status" -eq 2 ]
+    [[ "$errors" == *"defines no malloc"* ]]
+    [ "$(printf '%s\n' "$errors" | wc -l)" -eq 1 ]
+}
+
+@test "replay ends by the signal that interrupted it, with what it has" {
+    "$MMREPLAY" replay work.yaml -n 5000 >out.txt 2>err.txt &
+    pid=$!
+    for _ in $(seq 100); do # until a worker runs
+        [ -n "$(cat /proc/$pid/task/$pid/children 2>/dev/null)" ] && break
+        sleep 0.05
+    done
+    sleep 0.5
+    kill -TERM $pid
+    status=0
+    wait $pid || status=$?
+    [ "$status" -eq 143 ]
+    grep -q "subtracted" out.txt
+    grep -q "interrupted" err.txt
+}
+
+@test "allocators lists what is here and what to install for the rest" {
+    run_split allocators
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"system      ready     /"* ]]
+    [[ "$output" == *"pool        ready"* ]]
+}
