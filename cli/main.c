@@ -15,7 +15,7 @@ static int command_unknown(const char *name) {
     enum { NAMES_MAX = 32 };
     const char *names[NAMES_MAX];
     size_t count = 0;
-    for (; commands[count] && count < NAMES_MAX; count++)
+    for (; count < NAMES_MAX && commands[count]; count++)
         names[count] = commands[count]->name;
     const char *nearest = word_nearest(name, names, count);
     const char *what = name[0] == '-' ? "option" : "command";

@@ -8,7 +8,8 @@
 #include "cli/command.h"
 #include "cli/progress.h"
 
-static void line_print(const char *prefix, const char *format, va_list arguments) {
+__attribute__((format(printf, 2, 0))) static void line_print(const char *prefix, const char *format,
+                                                             va_list arguments) {
     progress_clear();
     fprintf(stderr, "mmreplay: %s", prefix);
     vfprintf(stderr, format, arguments);

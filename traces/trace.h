@@ -21,7 +21,7 @@ struct trace_summary {
     uint64_t cross_thread_count;          /**< frees and reallocs of a block that another thread made */
     uint64_t operation_count;
     uint64_t event_count;
-    uint32_t thread_count;
+    uint64_t thread_count;
     uint64_t requested_bytes; /**< sum over all requests */
     uint64_t live_peak_bytes;
     uint64_t live_peak_blocks;

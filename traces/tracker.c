@@ -20,7 +20,7 @@ struct tracker {
     struct trace_summary summary; /* its live_end_* are what is live now */
 };
 
-enum { RUN_MAX = 4096, PREFETCH_ENTRY_EVENTS = 16, PREFETCH_SLOT_EVENTS = 8 };
+enum { RUN_MAX = 4096, SLOTS_FIRST = 2 * RUN_MAX, PREFETCH_ENTRY_EVENTS = 16, PREFETCH_SLOT_EVENTS = 8 };
 
 enum err tracker_create(struct tracker **out) {
     struct tracker *tracker = calloc(1, sizeof *tracker);
@@ -42,7 +42,7 @@ void tracker_destroy(struct tracker *tracker) {
 static enum err slots_reserve(struct tracker *tracker, size_t more) {
     if (tracker->slot_top + more < tracker->slot_capacity)
         return ERR_OK;
-    size_t capacity = tracker->slot_capacity ? tracker->slot_capacity * 2 : 2 * RUN_MAX;
+    size_t capacity = tracker->slot_capacity ? tracker->slot_capacity * 2 : SLOTS_FIRST;
     struct slot_state *slots = realloc(tracker->slots, capacity * sizeof *slots);
     if (!slots)
         return ERR_NOMEM;
@@ -233,7 +233,7 @@ enum err tracker_explain(const struct tracker *tracker, enum err err, const stru
                             event->kind, event->domain, event->align_log2);
     if (event->thread > tracker->summary.thread_count)
         return diag_at_byte(diag, err, block->path, block->byte,
-                            "event %" PRIu64 ": thread %" PRIu32 " appears before thread %" PRIu32, number,
+                            "event %" PRIu64 ": thread %" PRIu32 " appears before thread %" PRIu64, number,
                             event->thread, tracker->summary.thread_count);
     return explain_block(tracker, block, index, diag);
 }
