@@ -58,18 +58,13 @@ static enum err number_take(struct description_document *document, const struct 
     uint64_t number;
     const yaml_node_t *node = description_document_find(document, leaf->path);
     enum err err = units_parse_u64(text, &number);
-    if (!err && leaf->type == LEAF_NUMBER_32 && number > UINT32_MAX)
-        err = ERR_LIMIT;
     value_show(text, shown);
     if (err == ERR_LIMIT)
         return description_document_fault(document, node, err, diag, "%s: %s is too large a number", leaf->path, shown);
     if (err)
         return description_document_fault(document, node, err, diag,
                                           "%s must be a whole number in decimal digits, not \"%s\"", leaf->path, shown);
-    if (leaf->type == LEAF_NUMBER)
-        *(uint64_t *)field = number;
-    else
-        *(uint32_t *)field = (uint32_t)number;
+    *(uint64_t *)field = number;
     return ERR_OK;
 }
 

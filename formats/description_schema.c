@@ -33,7 +33,7 @@
     X(bytes, LEAF_NUMBER, true, events_bytes)                                                                          \
     X(sha256, LEAF_TEXT, true, events_sha256)                                                                          \
     X(count, LEAF_NUMBER, true, summary.event_count)                                                                   \
-    X(threads, LEAF_NUMBER_32, true, summary.thread_count)
+    X(threads, LEAF_NUMBER, true, summary.thread_count)
 
 #define DOMAIN_LEAVES(X)                                                                                               \
     X(c, LEAF_NUMBER, false, summary.domain_counts[DOMAIN_C])                                                          \

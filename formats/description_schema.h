@@ -9,9 +9,8 @@
 #include <stddef.h>
 
 enum leaf_type {
-    LEAF_TEXT,     /**< char * in struct trace_info; absent = NULL */
-    LEAF_NUMBER,   /**< uint64_t; absent = 0 */
-    LEAF_NUMBER_32 /**< uint32_t; absent = 0 */
+    LEAF_TEXT,  /**< char * in struct trace_info; absent = NULL */
+    LEAF_NUMBER /**< uint64_t; absent = 0 */
 };
 
 /** A key with a single value. */

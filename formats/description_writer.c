@@ -181,7 +181,7 @@ static bool leaf_is_stated(const struct leaf *leaf, const struct trace_info *inf
     uint64_t number = 0;
     if (leaf->type == LEAF_TEXT)
         return *(char *const *)(const void *)field != NULL;
-    memcpy(&number, field, leaf->type == LEAF_NUMBER ? sizeof(uint64_t) : sizeof(uint32_t));
+    memcpy(&number, field, sizeof number);
     return leaf->required || number;
 }
 
@@ -190,10 +190,7 @@ static enum err leaf_write(FILE *out, const struct leaf *leaf, const struct trac
     int indent = key_write(out, leaf->path, before);
     if (leaf->type == LEAF_TEXT)
         return text_write(out, *(char *const *)field, indent + INDENT_STEP);
-    if (leaf->type == LEAF_NUMBER)
-        fprintf(out, "%" PRIu64 "\n", *(const uint64_t *)field);
-    else
-        fprintf(out, "%" PRIu32 "\n", *(const uint32_t *)field);
+    fprintf(out, "%" PRIu64 "\n", *(const uint64_t *)field);
     return ERR_OK;
 }
 
