@@ -2,7 +2,7 @@
  * events_decoder.h: the raw bytes of members, in pieces, to events (NATIVE.md, "Raw bytes of an events member").
  *
  * Never trusts a byte: whatever comes in, every event that comes out names a block that its owner made, by the
- * decoder's count, and is within the bounds of event.h. Cost: about 4 ns per event. Memory: 40 bytes per thread of the
+ * decoder's count, and is within the bounds of event.h. Cost: 3 … 10 ns per event. Memory: 40 bytes per thread of the
  * member plus 12 per thread of the trace.
  */
 #ifndef MMREPLAY_FORMATS_EVENTS_DECODER_H

@@ -1,9 +1,9 @@
 /**
  * fuzz_input.h: what the bytes of a fuzzer's input for the events reader stand for.
  *
- * Bytes that begin like gzip are an events file as it is. All others are the raw contents of members, each led by its
- * number of events and its length, two little-endian bytes each; a correct file is made around them, so that the
- * fuzzer gets past the checksums.
+ * Bytes that begin like gzip are an events file, but for the checksums of its member headers, which are made good. All
+ * others are the raw contents of members, each led by its number of events and its length, two little-endian bytes
+ * each; a correct file is made around them, so that the fuzzer gets past the checksums.
  */
 #ifndef MMREPLAY_TESTS_FORMATS_FUZZ_INPUT_H
 #define MMREPLAY_TESTS_FORMATS_FUZZ_INPUT_H

@@ -198,6 +198,52 @@ static void other_number_of_events_than_described_is_noticed(void **state) {
     events_reader_close(reader);
 }
 
+struct lie {
+    const char *what;
+    int member; /* −1: the index, −2: the end */
+    size_t at;
+    uint8_t value;
+    const char *fault; /* part of the text */
+};
+
+/* Headers with good checksums that contradict the rest of the file. */
+static void headers_that_lie_are_noticed(void **state) {
+    const struct sample *sample = *state;
+    static const struct lie lies[] = {
+        {"size 0", 1, 20, 0, ""},
+        {"huge size", 1, 23, 0xff, "shorter than its header"},
+        {"size of one less", 1, 20, 1, ""},
+        {"first event", 1, 24, 0, "does not continue"},
+        {"no events", 1, 32, 0, "out of range"},
+        {"one event", 1, 32, 1, "goes on behind"},
+        {"many events", 1, 33, 1, "fewer events"},
+        {"2^24 events and more", 1, 35, 1, "out of range"},
+        {"events as index", 1, 17, 1, "the index lists"},
+        {"events as end", 1, 17, 2, "not in its place"},
+        {"index as events", -1, 17, 0, ""},
+        {"members in the index", -1, 32, 1, "the index lists"},
+        {"end as index", -2, 17, 1, "not in its place"},
+        {"end as events", -2, 17, 0, "not in its place"},
+        {"place of the index", -2, 32, 0xff, "does not point"},
+        {"size of the end", -2, 21, 1, "does not point"},
+    };
+    const struct events_index_entry *last = &sample->index.entries[sample->index.count - 1];
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        size_t byte = lies[i].member >= 0    ? sample->index.entries[lies[i].member].byte
+                      : lies[i].member == -1 ? last->byte + last->member_bytes
+                                             : sample->file.count - MEMBER_END_BYTES;
+        uint8_t header[MEMBER_HEADER_BYTES], *at = sample->file.bytes + byte;
+        struct diag diag = {.err = ERR_OK};
+        memcpy(header, at, sizeof header);
+        at[lies[i].at] = lies[i].value;
+        little_write(at + MEMBER_HEADER_BYTES - 4, crc32(0, at, MEMBER_HEADER_BYTES - 4), 4);
+        enum err err = bytes_read(sample, sample->file.bytes, sample->file.count, false, &diag);
+        memcpy(at, header, sizeof header);
+        if (!err || !strstr(diag.text, lies[i].fault))
+            fail_msg("%s: %s", lies[i].what, err ? diag.text : "no fault");
+    }
+}
+
 /* The first member's header with one field changed and its checksum made good again. */
 static enum err header_changed(const struct sample *sample, size_t at, uint8_t value, struct diag *diag) {
     uint8_t *bytes = malloc(sample->file.count);
@@ -261,6 +307,7 @@ int main(void) {
         cmocka_unit_test(junk_behind_the_end_is_noticed),
         cmocka_unit_test(member_left_out_is_noticed),
         cmocka_unit_test(other_number_of_events_than_described_is_noticed),
+        cmocka_unit_test(headers_that_lie_are_noticed),
         cmocka_unit_test(unknown_version_feature_or_kind_is_a_clear_error),
         cmocka_unit_test(foreign_gzip_is_not_taken_for_events),
         cmocka_unit_test(damaged_index_is_refused_or_still_says_the_same),
