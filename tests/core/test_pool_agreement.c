@@ -2,7 +2,8 @@
  * Our pool against the pymalloc of an installed libpython3.11: every block address and every statistics text.
  * Each scenario runs in a process of its own, because the real allocator's state is one per process.
  *
- *     test_pool_agreement [--ops N] [--seed S] [--library FILE]
+ *     test_pool_agreement [--ops N] [--seed S] [--library FILE]     random traffic, N operations per scenario
+ *     test_pool_agreement --trace FILE… [--library FILE]            the traffic of recorded programs
  *
  * Exits 77 when there is no libpython3.11.
  */
@@ -14,13 +15,16 @@
 #include <unistd.h>
 
 #include "core/base/units.h"
+#include "formats/format.h"
 #include "tests/core/agreement.h"
 #include "tests/core/random_source.h"
 
-enum { EXIT_SKIP = 77 };
+enum { EXIT_SKIP = 77, TRACES_MAX = 16 };
 
 struct options {
     const char *library;
+    const char *traces[TRACES_MAX];
+    int trace_count;
     uint64_t operation_count; /* of each scenario */
     uint64_t seed;
 };
@@ -28,14 +32,15 @@ struct options {
 struct scenario {
     const char *name;
     struct agreement_settings settings;
+    const char *trace; /* NULL: random traffic */
 };
 
 static const struct scenario scenarios[] = {
-    {"aligned arenas", {.slot_count = 300000, .compare_every = 5000}},
-    {"arenas 4 KiB off", {.slot_count = 60000, .compare_every = 5000, .residue_bytes = 4096}},
-    {"mixed residues, four radix nodes",
-     {.slot_count = 150000, .compare_every = 5000, .residues_mixed = true, .spread = true}},
-    {"few blocks", {.slot_count = 3000, .compare_every = 500, .residues_mixed = true}},
+    {.name = "aligned arenas", .settings = {.slot_count = 300000, .compare_every = 5000}},
+    {.name = "arenas 4 KiB off", .settings = {.slot_count = 60000, .compare_every = 5000, .residue_bytes = 4096}},
+    {.name = "mixed residues, four radix nodes",
+     .settings = {.slot_count = 150000, .compare_every = 5000, .residues_mixed = true, .spread = true}},
+    {.name = "few blocks", .settings = {.slot_count = 3000, .compare_every = 500, .residues_mixed = true}},
 };
 
 /* ---- random traffic ---- */
@@ -141,13 +146,52 @@ static void traffic_run(struct agreement *agreement, uint64_t operation_count, u
 
 /* ---- scenarios ---- */
 
+static enum err trace_compile(const char *path, struct program *out, struct diag *diag) {
+    struct trace_reader *reader;
+    struct event_source events;
+    enum err err = trace_reader_open(path, &reader, diag);
+    if (err)
+        return err;
+    err = trace_reader_events(reader, &events, diag);
+    if (!err)
+        err = program_compile(&events, out, diag);
+    trace_reader_close(reader);
+    return err;
+}
+
+/* Compiles the scenario's trace, if it has one, and says how many slots are needed. */
+static bool scenario_prepare(const struct scenario *scenario, struct agreement_settings *settings,
+                             struct program *program) {
+    struct diag diag;
+    char line[2048];
+    *settings = scenario->settings;
+    if (!scenario->trace)
+        return true;
+    if (trace_compile(scenario->trace, program, &diag)) {
+        diag_format(&diag, line, sizeof line);
+        fprintf(stderr, "%s\n", line);
+        return false;
+    }
+    settings->slot_count = program->header->slot_count;
+    return true;
+}
+
 static int scenario_run(const struct scenario *scenario, const struct options *options, const struct real_pool *real) {
     static struct agreement agreement;
-    if (!agreement_begin(&agreement, real, &scenario->settings)) {
+    struct agreement_settings settings;
+    struct program program = {.fd = -1};
+    if (!scenario_prepare(scenario, &settings, &program))
+        return EXIT_FAILURE;
+    if (!agreement_begin(&agreement, real, &settings)) {
         fprintf(stderr, "no memory for the test itself\n");
         return EXIT_FAILURE;
     }
-    traffic_run(&agreement, options->operation_count, options->seed);
+    if (scenario->trace) {
+        agreement_run_program(&agreement, &program);
+        program_close(&program);
+    } else {
+        traffic_run(&agreement, options->operation_count, options->seed);
+    }
     uint64_t operation_count = agreement.operation_count;
     struct pool_counts counts;
     pool_counts_get(agreement.pool, &counts);
@@ -177,10 +221,13 @@ static bool options_parse(int argc, char **argv, struct options *options) {
     static const struct option known[] = {{"ops", required_argument, NULL, 'o'},
                                           {"seed", required_argument, NULL, 's'},
                                           {"library", required_argument, NULL, 'l'},
+                                          {"trace", required_argument, NULL, 't'},
                                           {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         if (option == 'l')
             options->library = optarg;
+        else if (option == 't' && options->trace_count < TRACES_MAX)
+            options->traces[options->trace_count++] = optarg;
         else if (option == '?' ||
                  units_parse_u64(optarg, option == 'o' ? &options->operation_count : &options->seed) != ERR_OK)
             return false;
@@ -188,10 +235,31 @@ static bool options_parse(int argc, char **argv, struct options *options) {
     return true;
 }
 
+static bool scenarios_agree(const struct options *options, const struct real_pool *real) {
+    bool agreed = true;
+    printf("seed %" PRIu64 "\n", options->seed);
+    for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++)
+        agreed &= scenario_fork(&scenarios[i], options, real);
+    return agreed;
+}
+
+/* Each trace twice: with aligned arenas, and with some that are not, in four radix nodes. */
+static bool traces_agree(const struct options *options, const struct real_pool *real) {
+    bool agreed = true;
+    for (int i = 0; i < options->trace_count; i++) {
+        struct scenario scenario = {
+            .name = options->traces[i], .settings = {.compare_every = 20000}, .trace = options->traces[i]};
+        agreed &= scenario_fork(&scenario, options, real);
+        scenario.settings.residues_mixed = scenario.settings.spread = true;
+        agreed &= scenario_fork(&scenario, options, real);
+    }
+    return agreed;
+}
+
 int main(int argc, char **argv) {
     struct options options = {.operation_count = 1000000, .seed = 3};
     if (!options_parse(argc, argv, &options)) {
-        fprintf(stderr, "usage: %s [--ops N] [--seed S] [--library FILE]\n", argv[0]);
+        fprintf(stderr, "usage: %s [--ops N] [--seed S] [--trace FILE]… [--library FILE]\n", argv[0]);
         return EXIT_FAILURE;
     }
     struct real_pool real;
@@ -200,9 +268,6 @@ int main(int argc, char **argv) {
         printf("skipped: no libpython3.11 to compare with: %s\n", why_not);
         return EXIT_SKIP;
     }
-    printf("seed %" PRIu64 "\n", options.seed);
-    bool agreed = true;
-    for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++)
-        agreed &= scenario_fork(&scenarios[i], &options, &real);
+    bool agreed = options.trace_count ? traces_agree(&options, &real) : scenarios_agree(&options, &real);
     return agreed ? EXIT_SUCCESS : EXIT_FAILURE;
 }
