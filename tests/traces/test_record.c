@@ -47,7 +47,8 @@ static enum err events_follow(void *ctx, const struct event *events, size_t coun
         return diag_set(diag, ERR_IO, "disk", "no space");
     struct placement placements[RUN_MAX];
     size_t applied = 0;
-    assert_true(count <= RUN_MAX);
+    if (count > RUN_MAX)
+        return diag_set(diag, ERR_LIMIT, NULL, "a run of %zu events", count);
     enum err err = tracker_apply(recording->tracker, events, count, placements, &applied);
     if (err)
         return tracker_explain(recording->tracker, err, &block, applied, diag);

@@ -15,6 +15,7 @@
 #include "traces/record/record_names.h"
 #include "traces/record/record_probe.h"
 #include "traces/record/record_session.h"
+#include "traces/record/record_stage.h"
 
 /* Signals while a program is recorded. Static, because a handler knows nothing else: one recording at a time. */
 static volatile sig_atomic_t signalled_pid;
@@ -201,55 +202,89 @@ static enum err info_fill(const struct record_session *session, const struct rec
     return err;
 }
 
-static enum err session_record(struct record_session *session, const struct record_options *options,
-                               struct namer *namer, struct merge *merge, struct record_report *report,
-                               struct diag *diag) {
+/* One recording: rings → merge → namer → stage → the caller's sink. */
+struct recorder {
+    const struct record_options *options;
+    const struct record_output *output;
+    struct record_session session;
+    struct stage *stage;
+    struct namer *namer;
+    struct merge *merge;
+};
+
+/* A new image: what was queued for the old sink has to arrive before the caller takes that away. */
+static enum err image_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
+    struct recorder *recorder = ctx;
+    struct event_sink real;
+    enum err err = stage_flush(recorder->stage, diag);
+    if (!err)
+        err = recorder->output->begin(recorder->output->ctx, &real, diag);
+    if (err)
+        return err;
+    stage_begin(recorder->stage, real);
+    *sink = stage_sink(recorder->stage);
+    return ERR_OK;
+}
+
+static enum err recorder_create(struct recorder *recorder, struct diag *diag) {
+    const struct record_output staged = {recorder, image_begin};
+    enum err err = session_create(recorder->options, &recorder->session, diag);
+    if (err)
+        return err;
+    err = stage_create(&recorder->stage);
+    if (!err)
+        err = namer_create(&staged, &recorder->namer);
+    if (!err)
+        err = merge_create(recorder->session.shared, (struct merge_consumer){recorder->namer, namer_put, namer_expect},
+                           &recorder->merge);
+    return err ? diag_set(diag, err, NULL, "no memory or no thread for the recorder") : ERR_OK;
+}
+
+static void recorder_clear(struct recorder *recorder) {
+    session_close(&recorder->session);
+    merge_destroy(recorder->merge);
+    namer_destroy(recorder->namer);
+    stage_destroy(recorder->stage);
+}
+
+static enum err recorder_run(struct recorder *recorder, struct record_report *report, struct diag *diag) {
+    struct record_session *session = &recorder->session;
     uint64_t start_ns = clock_now_ns();
-    enum err err = session_spawn(session, options, diag);
+    enum err err = session_spawn(session, recorder->options, diag);
     if (err)
         return err;
     signalled_pid = session->pid;
-    err = rings_drain(session, merge, diag);
+    err = rings_drain(session, recorder->merge, diag);
+    report->duration_ns = clock_now_ns() - start_ns;
     if (!err)
-        err = namer_flush(namer, diag);
+        err = namer_flush(recorder->namer, diag);
+    if (!err)
+        err = stage_flush(recorder->stage, diag);
     if (err)
         return err;
-    report->duration_ns = clock_now_ns() - start_ns;
-    report_fill(session, namer, merge, report);
+    report_fill(session, recorder->namer, recorder->merge, report);
     report_judge(session->shared, report);
-    return recording_judge(session, report, options->argv[0], diag);
+    return recording_judge(session, report, recorder->options->argv[0], diag);
 }
 
 enum err record_run(const struct record_options *options, const struct record_output *output, struct trace_info *info,
                     struct record_report *report, struct diag *diag) {
-    struct record_session session = {0};
-    struct namer *namer = NULL;
-    struct merge *merge = NULL;
+    struct recorder recorder = {.options = options, .output = output};
     struct signal_guard guard;
     enum err err = options_check(options, diag);
     if (err)
         return err;
     memset(report, 0, sizeof *report);
     signals_guard(&guard);
-    err = session_create(options, &session, diag);
-    if (err)
-        goto cleanup;
-    session.keeps_interrupt_ignored = guard.interrupt.sa_handler == SIG_IGN;
-    session.keeps_quit_ignored = guard.quit.sa_handler == SIG_IGN;
-    err = namer_create(output, &namer);
-    if (!err)
-        err = merge_create(session.shared, (struct merge_consumer){namer, namer_put, namer_expect}, &merge);
-    if (err) {
-        diag_set(diag, err, NULL, "out of memory");
-        goto cleanup;
+    err = recorder_create(&recorder, diag);
+    if (!err) {
+        recorder.session.keeps_interrupt_ignored = guard.interrupt.sa_handler == SIG_IGN;
+        recorder.session.keeps_quit_ignored = guard.quit.sa_handler == SIG_IGN;
+        err = recorder_run(&recorder, report, diag);
     }
-    err = session_record(&session, options, namer, merge, report, diag);
-    if (!err && info_fill(&session, options, report, info))
+    if (!err && info_fill(&recorder.session, options, report, info))
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
-cleanup:
-    session_close(&session);
+    recorder_clear(&recorder);
     signals_restore(&guard);
-    merge_destroy(merge);
-    namer_destroy(namer);
     return err;
 }

@@ -38,7 +38,7 @@ struct record_output {
     void *ctx;
     /**
      * A process image begins: fills *sink (borrowed) for its events. Called again after an exec; then everything that
-     * went to the earlier sink is void.
+     * went to the earlier sink is void. The sink is called from another thread than this, never from both at once.
      */
     enum err (*begin)(void *ctx, struct event_sink *sink, struct diag *diag);
 };
@@ -47,7 +47,7 @@ struct record_output {
 struct record_report {
     uint64_t event_count;
     uint64_t operation_count;
-    uint64_t duration_ns;        /**< from start to the program's end */
+    uint64_t duration_ns;        /**< from start until the program had ended and its rings were empty */
     uint64_t unknown_free_count; /**< frees of blocks that were made unseen; left out */
     uint64_t missed_free_count;  /**< blocks that must have been freed unseen: their address came up again */
     uint64_t lost_count;         /**< events that could not be written; 0 unless something is very wrong */

@@ -1,0 +1,92 @@
+/* The sink in a thread of its own: order, the bound, errors. */
+#include "tests/support.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "traces/record/record_stage.h"
+
+struct slow_sink {
+    uint64_t next_size;
+    uint64_t run_count;
+    uint64_t fail_at_run; /* 0 = never */
+    useconds_t sleep_us;
+    bool is_in_order;
+};
+
+static enum err slow_put(void *ctx, const struct event *events, size_t count, struct diag *diag) {
+    struct slow_sink *sink = ctx;
+    if (++sink->run_count == sink->fail_at_run)
+        return diag_set(diag, ERR_IO, "disk", "no space");
+    if (sink->sleep_us)
+        usleep(sink->sleep_us);
+    for (size_t i = 0; i < count; i++)
+        sink->is_in_order = sink->is_in_order && events[i].size_bytes == sink->next_size++;
+    return ERR_OK;
+}
+
+static enum err runs_put(struct stage *stage, uint64_t run_count, size_t run_events, struct diag *diag) {
+    struct event_sink sink = stage_sink(stage);
+    struct event *events = calloc(run_events, sizeof *events);
+    uint64_t size = 0;
+    enum err err = ERR_OK;
+    for (uint64_t run = 0; !err && run < run_count; run++) {
+        for (size_t i = 0; i < run_events; i++)
+            events[i].size_bytes = size++;
+        err = sink.put(sink.ctx, events, run_events, diag);
+    }
+    free(events);
+    return err;
+}
+
+static void everything_arrives_in_order_and_the_flush_waits_for_it(void **state) {
+    (void)state;
+    struct slow_sink slow = {.is_in_order = true, .sleep_us = 10};
+    struct stage *stage;
+    assert_int_equal(stage_create(&stage), ERR_OK);
+    stage_begin(stage, (struct event_sink){&slow, slow_put});
+    assert_int_equal(runs_put(stage, STAGE_RUN_COUNT + 1000, 100, NULL), ERR_OK);
+    assert_int_equal(stage_flush(stage, NULL), ERR_OK);
+    assert_int_equal(slow.next_size, (STAGE_RUN_COUNT + 1000) * 100);
+    assert_true(slow.is_in_order);
+    stage_destroy(stage);
+}
+
+static void a_failure_of_the_sink_comes_back(void **state) {
+    (void)state;
+    struct slow_sink slow = {.is_in_order = true, .fail_at_run = 5};
+    struct diag diag = {0};
+    struct stage *stage;
+    assert_int_equal(stage_create(&stage), ERR_OK);
+    stage_begin(stage, (struct event_sink){&slow, slow_put});
+    assert_int_equal(runs_put(stage, 20 * STAGE_RUN_COUNT, 10, &diag), ERR_IO);
+    assert_string_equal(diag.text, "no space");
+    memset(&diag, 0, sizeof diag);
+    assert_int_equal(stage_flush(stage, &diag), ERR_IO);
+    assert_string_equal(diag.text, "no space");
+    assert_int_equal(slow.run_count, 5); /* and nothing more was put */
+    stage_destroy(stage);
+}
+
+static void a_stage_that_is_given_up_ends_at_once(void **state) {
+    (void)state;
+    struct slow_sink slow = {.is_in_order = true, .sleep_us = 1000};
+    struct stage *stage;
+    assert_int_equal(stage_create(&stage), ERR_OK);
+    stage_begin(stage, (struct event_sink){&slow, slow_put});
+    assert_int_equal(runs_put(stage, 2000, 10, NULL), ERR_OK);
+    stage_destroy(stage);
+    assert_true(slow.run_count < 2000);
+    stage_destroy(NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_arrives_in_order_and_the_flush_waits_for_it),
+        cmocka_unit_test(a_failure_of_the_sink_comes_back),
+        cmocka_unit_test(a_stage_that_is_given_up_ends_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
