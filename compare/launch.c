@@ -1,5 +1,6 @@
 #include "compare/launch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -199,6 +200,7 @@ static void progress_describe(const struct launch *launch, const struct worker_r
 
 static void outcome_judge(const struct launch *launch, const struct child *child, int wait_status,
                           struct launch_result *out) {
+    assert(child->shared);
     const struct worker_reply *reply = &child->shared->reply;
     char place[128], line[256];
     if (out->status == RUN_DONE && WIFEXITED(wait_status) && !WEXITSTATUS(wait_status) && reply->state == WORKER_DONE)

@@ -1,5 +1,6 @@
 #include "compare/statistics.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,7 @@ static size_t ratios_fill(const double *a, const double *b, size_t count, double
 
 /* Medians of resamples, sorted. */
 static void bootstrap_fill(const double *ratios, size_t count, uint64_t seed, double *sample, double *medians) {
+    assert(count);
     for (size_t i = 0; i < BOOTSTRAP_COUNT; i++) {
         for (size_t j = 0; j < count; j++)
             sample[j] = ratios[splitmix_next(&seed) % count];

@@ -2,11 +2,8 @@
 
 #include <dlfcn.h>
 #include <elf.h>
-#include <gnu/libc-version.h>
-#include <limits.h>
 #include <link.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -15,13 +12,6 @@ static Dl_info definer_find(const char *name) {
     Dl_info info = {0};
     void *address = dlsym(RTLD_DEFAULT, name);
     if (!address || !dladdr(address, &info))
-        return (Dl_info){0};
-    return info;
-}
-
-static Dl_info libc_find(void) {
-    Dl_info info = {0};
-    if (!dladdr((void *)(uintptr_t)gnu_get_libc_version, &info))
         return (Dl_info){0};
     return info;
 }
@@ -89,7 +79,7 @@ static bool library_is_loaded(const char *path) {
 }
 
 static enum err malloc_place_check(const struct worker_request *request, const Dl_info *found, struct diag *diag) {
-    Dl_info libc = libc_find();
+    Dl_info libc = definer_find("gnu_get_libc_version");
     if (!request->library[0]) {
         if (found->dli_fbase == libc.dli_fbase)
             return ERR_OK;
