@@ -211,9 +211,11 @@ static const char *end_counts_open(const struct metric_scope *scope, size_t run,
     if (scope->result->allocator.backend != WORKER_POOL)
         return no_arenas;
     const char *reason = curve_open(scope, run, &curve);
-    if (!reason)
-        *out = &curve.samples[curve.count - 1].counts;
-    return reason;
+    if (reason)
+        return reason;
+    const struct worker_sample *samples = curve.samples;
+    *out = &samples[curve.count - 1].counts;
+    return NULL;
 }
 
 static const char *arenas_mapped_compute(const struct metric_scope *scope, size_t run, double *out) {

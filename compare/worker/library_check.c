@@ -17,7 +17,7 @@ static Dl_info definer_find(const char *name) {
 }
 
 struct build_id_search {
-    const void *base;
+    const char *base;
     char *text;
 };
 
@@ -50,15 +50,15 @@ static void notes_search(const char *at, size_t bytes, char *text) {
 static int object_visit(struct dl_phdr_info *object, size_t info_bytes, void *ctx) {
     struct build_id_search *search = ctx;
     (void)info_bytes;
-    const char *lowest = NULL;
+    ElfW(Addr) lowest = 0; /* the address that the object was linked at: the base is its load bias beyond that */
     for (int i = 0; i < object->dlpi_phnum; i++)
         if (object->dlpi_phdr[i].p_type == PT_LOAD && !object->dlpi_phdr[i].p_offset)
-            lowest = (const char *)object->dlpi_addr + object->dlpi_phdr[i].p_vaddr;
-    if (lowest != search->base)
+            lowest = object->dlpi_phdr[i].p_vaddr;
+    if (object->dlpi_addr + lowest != (uintptr_t)search->base)
         return 0;
     for (int i = 0; i < object->dlpi_phnum; i++)
         if (object->dlpi_phdr[i].p_type == PT_NOTE)
-            notes_search((const char *)object->dlpi_addr + object->dlpi_phdr[i].p_vaddr, object->dlpi_phdr[i].p_memsz,
+            notes_search(search->base + (object->dlpi_phdr[i].p_vaddr - lowest), object->dlpi_phdr[i].p_memsz,
                          search->text);
     return 1;
 }
@@ -70,12 +70,12 @@ static bool file_is_same(const char *a, const char *b) {
 
 static int object_is_library(struct dl_phdr_info *object, size_t info_bytes, void *ctx) {
     (void)info_bytes;
-    return object->dlpi_name && object->dlpi_name[0] && file_is_same(object->dlpi_name, ctx);
+    return object->dlpi_name && object->dlpi_name[0] && file_is_same(object->dlpi_name, *(const char **)ctx);
 }
 
 /* True when the dynamic linker did take the library in. */
 static bool library_is_loaded(const char *path) {
-    return dl_iterate_phdr(object_is_library, (void *)(uintptr_t)path);
+    return dl_iterate_phdr(object_is_library, &path);
 }
 
 static enum err malloc_place_check(const struct worker_request *request, const Dl_info *found, struct diag *diag) {
