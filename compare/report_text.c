@@ -185,7 +185,7 @@ static void trace_lines_print(const struct report *report, size_t width, FILE *o
     char text[512];
     program_line_print(report->info, width, out);
     snprintf(text, sizeof text,
-             "%s operations on %" PRIu32 " thread%s, live peak %s in at most %s blocks, %s live at the end",
+             "%s operations on %" PRIu64 " thread%s, live peak %s in at most %s blocks, %s live at the end",
              units_format_count(summary->operation_count, operations), summary->thread_count,
              summary->thread_count == 1 ? "" : "s", units_format_bytes(summary->live_peak_bytes, peak),
              units_format_count(summary->live_peak_blocks, blocks), units_format_bytes(summary->live_end_bytes, end));
@@ -193,7 +193,7 @@ static void trace_lines_print(const struct report *report, size_t width, FILE *o
     if (summary->thread_count <= 1)
         return;
     snprintf(text, sizeof text,
-             "the program ran %" PRIu32
+             "the program ran %" PRIu64
              " threads; all of it is replayed on one, in the recorded order: per-thread caches, "
              "remote frees and contention are not in these figures",
              summary->thread_count);
