@@ -1,5 +1,6 @@
 #include "compare/launch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -116,7 +117,8 @@ static void descriptors_arrange(int program_fd, const struct child *child) {
 /* Between fork and exec: system calls only. What is refused here (a container may) shows in the worker's reply. */
 static void child_become_worker(const struct launch *launch, struct child *child) {
     static const struct rlimit no_core = {0, 0};
-    char *const arguments[] = {(char *)(uintptr_t) "mmreplay-worker", NULL};
+    char name[] = "mmreplay-worker";
+    char *const arguments[] = {name, NULL};
     sigset_t none;
     setpgid(0, 0); /* a Ctrl-C is for the parent, which decides */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -199,6 +201,7 @@ static void progress_describe(const struct launch *launch, const struct worker_r
 
 static void outcome_judge(const struct launch *launch, const struct child *child, int wait_status,
                           struct launch_result *out) {
+    assert(child->shared);
     const struct worker_reply *reply = &child->shared->reply;
     char place[128], line[256];
     if (out->status == RUN_DONE && WIFEXITED(wait_status) && !WEXITSTATUS(wait_status) && reply->state == WORKER_DONE)
@@ -259,6 +262,7 @@ enum err launch_run(const struct launch *launch, struct launch_result *out, stru
     }
     outcome_judge(launch, &child, wait_status, &result);
     result.shared = child.shared;
+    result.mapping = child.shared;
     result.shared_bytes = child.shared_bytes;
     child.shared = NULL;
     *out = result;
@@ -293,7 +297,7 @@ enum err launch_probe(const char *worker_path, const struct allocator *allocator
 
 void launch_result_release(struct launch_result *result) {
     if (result && result->shared)
-        munmap((void *)(uintptr_t)result->shared, result->shared_bytes);
+        munmap(result->mapping, result->shared_bytes);
     if (result)
         result->shared = NULL;
 }

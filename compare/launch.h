@@ -42,6 +42,7 @@ struct launch_result {
     char text[2 * WORKER_TEXT_BYTES];   /**< unless RUN_DONE: what happened, in a sentence */
     const struct worker_shared *shared; /**< what the worker wrote, whole or not */
     size_t shared_bytes;
+    void *mapping; /**< the same, to be unmapped */
 };
 
 /**

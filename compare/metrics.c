@@ -117,70 +117,70 @@ static const char *ratio_give(double numerator, double denominator, double *out)
     return NULL;
 }
 
-typedef const char *curve_opener(const struct metric_scope *scope, size_t run, struct curve *out);
-
-/* The four ratios of Johnstone & Wilson (1998), "The memory fragmentation problem: solved?", section 5, as held / live.
+/*
+ * The four ratios of Johnstone & Wilson (1998), "The memory fragmentation problem: solved?", section 5, as held / live.
  */
-static const char *frag_avg(curve_opener *open, struct curve_field held, struct curve_field live,
-                            const struct metric_scope *scope, size_t run, double *out) {
-    struct curve curve;
-    const char *reason = open(scope, run, &curve);
-    return reason ? reason : ratio_give(curve_mean(&curve, held), curve_mean(&curve, live), out);
+static const char *frag_avg(const struct curve *curve, struct curve_field held, struct curve_field live, double *out) {
+    return ratio_give(curve_mean(curve, held), curve_mean(curve, live), out);
 }
 
-static const char *frag_at_live_peak(curve_opener *open, struct curve_field held, struct curve_field live,
-                                     const struct metric_scope *scope, size_t run, double *out) {
-    struct curve curve;
-    const char *reason = open(scope, run, &curve);
-    if (reason)
-        return reason;
-    const struct worker_sample *at = &curve.samples[curve.live_peak];
-    return ratio_give(held.get(at), live.get(at), out);
+static const char *frag_at(const struct curve *curve, size_t index, struct curve_field held, struct curve_field live,
+                           double *out) {
+    return ratio_give(held.get(&curve->samples[index]), live.get(&curve->samples[index]), out);
 }
 
-static const char *frag_at_held_peak(curve_opener *open, struct curve_field held, struct curve_field live,
-                                     const struct metric_scope *scope, size_t run, double *out) {
-    struct curve curve;
-    const char *reason = open(scope, run, &curve);
-    if (reason)
-        return reason;
-    const struct worker_sample *at = &curve.samples[curve_peak(&curve, held)];
-    return ratio_give(held.get(at), live.get(at), out);
-}
-
-static const char *frag_overhead(curve_opener *open, struct curve_field held, struct curve_field live,
-                                 const struct metric_scope *scope, size_t run, double *out) {
-    struct curve curve;
-    const char *reason = open(scope, run, &curve);
-    if (reason)
-        return reason;
-    return ratio_give(held.get(&curve.samples[curve_peak(&curve, held)]),
-                      live.get(&curve.samples[curve_peak(&curve, live)]), out);
+static const char *frag_overhead(const struct curve *curve, struct curve_field held, struct curve_field live,
+                                 double *out) {
+    return ratio_give(held.get(&curve->samples[curve_peak(curve, held)]),
+                      live.get(&curve->samples[curve_peak(curve, live)]), out);
 }
 
 static const char *frag_avg_compute(const struct metric_scope *scope, size_t run, double *out) {
-    return frag_avg(frag_curve_open, curve_resident, curve_live, scope, run, out);
+    struct curve curve;
+    const char *reason = frag_curve_open(scope, run, &curve);
+    return reason ? reason : frag_avg(&curve, curve_resident, curve_live, out);
 }
+
 static const char *frag_live_peak_compute(const struct metric_scope *scope, size_t run, double *out) {
-    return frag_at_live_peak(frag_curve_open, curve_resident, curve_live, scope, run, out);
+    struct curve curve;
+    const char *reason = frag_curve_open(scope, run, &curve);
+    return reason ? reason : frag_at(&curve, curve.live_peak, curve_resident, curve_live, out);
 }
+
 static const char *frag_resident_peak_compute(const struct metric_scope *scope, size_t run, double *out) {
-    return frag_at_held_peak(frag_curve_open, curve_resident, curve_live, scope, run, out);
+    struct curve curve;
+    const char *reason = frag_curve_open(scope, run, &curve);
+    return reason ? reason : frag_at(&curve, curve_peak(&curve, curve_resident), curve_resident, curve_live, out);
 }
+
 static const char *overhead_compute(const struct metric_scope *scope, size_t run, double *out) {
-    return frag_overhead(frag_curve_open, curve_resident, curve_live, scope, run, out);
+    struct curve curve;
+    const char *reason = frag_curve_open(scope, run, &curve);
+    return reason ? reason : frag_overhead(&curve, curve_resident, curve_live, out);
 }
+
 static const char *arena_frag_avg_compute(const struct metric_scope *scope, size_t run, double *out) {
-    return frag_avg(arena_curve_open, curve_arena, curve_pooled, scope, run, out);
+    struct curve curve;
+    const char *reason = arena_curve_open(scope, run, &curve);
+    return reason ? reason : frag_avg(&curve, curve_arena, curve_pooled, out);
 }
+
 static const char *arena_frag_live_peak_compute(const struct metric_scope *scope, size_t run, double *out) {
-    return frag_at_live_peak(arena_curve_open, curve_arena, curve_pooled, scope, run, out);
+    struct curve curve;
+    const char *reason = arena_curve_open(scope, run, &curve);
+    return reason ? reason : frag_at(&curve, curve.live_peak, curve_arena, curve_pooled, out);
 }
+
 static const char *arena_frag_arena_peak_compute(const struct metric_scope *scope, size_t run, double *out) {
-    return frag_at_held_peak(arena_curve_open, curve_arena, curve_pooled, scope, run, out);
+    struct curve curve;
+    const char *reason = arena_curve_open(scope, run, &curve);
+    return reason ? reason : frag_at(&curve, curve_peak(&curve, curve_arena), curve_arena, curve_pooled, out);
 }
+
 static const char *arena_overhead_compute(const struct metric_scope *scope, size_t run, double *out) {
-    return frag_overhead(arena_curve_open, curve_arena, curve_pooled, scope, run, out);
+    struct curve curve;
+    const char *reason = arena_curve_open(scope, run, &curve);
+    return reason ? reason : frag_overhead(&curve, curve_arena, curve_pooled, out);
 }
 
 static const char *share_give(double share, double *out) {
@@ -211,9 +211,11 @@ static const char *end_counts_open(const struct metric_scope *scope, size_t run,
     if (scope->result->allocator.backend != WORKER_POOL)
         return no_arenas;
     const char *reason = curve_open(scope, run, &curve);
-    if (!reason)
-        *out = &curve.samples[curve.count - 1].counts;
-    return reason;
+    if (reason)
+        return reason;
+    const struct worker_sample *samples = curve.samples;
+    *out = &samples[curve.count - 1].counts;
+    return NULL;
 }
 
 static const char *arenas_mapped_compute(const struct metric_scope *scope, size_t run, double *out) {

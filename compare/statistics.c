@@ -1,5 +1,6 @@
 #include "compare/statistics.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static size_t outliers_count(const double *sorted, size_t count) {
 enum err median_estimate(const double *samples, size_t count, struct estimate *out) {
     if (!count || count > STATISTICS_SAMPLES_MAX)
         return ERR_USAGE;
-    double *sorted = malloc(count * sizeof *sorted);
+    double *sorted = calloc(count, sizeof *sorted);
     if (!sorted)
         return ERR_NOMEM;
     memcpy(sorted, samples, count * sizeof *sorted);
@@ -87,6 +88,7 @@ static size_t ratios_fill(const double *a, const double *b, size_t count, double
 
 /* Medians of resamples, sorted. */
 static void bootstrap_fill(const double *ratios, size_t count, uint64_t seed, double *sample, double *medians) {
+    assert(count);
     for (size_t i = 0; i < BOOTSTRAP_COUNT; i++) {
         for (size_t j = 0; j < count; j++)
             sample[j] = ratios[splitmix_next(&seed) % count];
@@ -99,7 +101,7 @@ static void bootstrap_fill(const double *ratios, size_t count, uint64_t seed, do
 enum err ratio_estimate(const double *a, const double *b, size_t count, uint64_t seed, struct estimate *out) {
     if (!count || count > STATISTICS_SAMPLES_MAX)
         return ERR_USAGE;
-    double *room = malloc((2 * count + BOOTSTRAP_COUNT) * sizeof *room);
+    double *room = calloc(2 * count + BOOTSTRAP_COUNT, sizeof *room);
     if (!room)
         return ERR_NOMEM;
     double *ratios = room + BOOTSTRAP_COUNT;

@@ -2,11 +2,8 @@
 
 #include <dlfcn.h>
 #include <elf.h>
-#include <gnu/libc-version.h>
-#include <limits.h>
 #include <link.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -19,15 +16,8 @@ static Dl_info definer_find(const char *name) {
     return info;
 }
 
-static Dl_info libc_find(void) {
-    Dl_info info = {0};
-    if (!dladdr((void *)(uintptr_t)gnu_get_libc_version, &info))
-        return (Dl_info){0};
-    return info;
-}
-
 struct build_id_search {
-    const void *base;
+    const char *base;
     char *text;
 };
 
@@ -60,15 +50,15 @@ static void notes_search(const char *at, size_t bytes, char *text) {
 static int object_visit(struct dl_phdr_info *object, size_t info_bytes, void *ctx) {
     struct build_id_search *search = ctx;
     (void)info_bytes;
-    const char *lowest = NULL;
+    ElfW(Addr) lowest = 0; /* the address that the object was linked at: the base is its load bias beyond that */
     for (int i = 0; i < object->dlpi_phnum; i++)
         if (object->dlpi_phdr[i].p_type == PT_LOAD && !object->dlpi_phdr[i].p_offset)
-            lowest = (const char *)object->dlpi_addr + object->dlpi_phdr[i].p_vaddr;
-    if (lowest != search->base)
+            lowest = object->dlpi_phdr[i].p_vaddr;
+    if (object->dlpi_addr + lowest != (uintptr_t)search->base)
         return 0;
     for (int i = 0; i < object->dlpi_phnum; i++)
         if (object->dlpi_phdr[i].p_type == PT_NOTE)
-            notes_search((const char *)object->dlpi_addr + object->dlpi_phdr[i].p_vaddr, object->dlpi_phdr[i].p_memsz,
+            notes_search(search->base + (object->dlpi_phdr[i].p_vaddr - lowest), object->dlpi_phdr[i].p_memsz,
                          search->text);
     return 1;
 }
@@ -80,16 +70,16 @@ static bool file_is_same(const char *a, const char *b) {
 
 static int object_is_library(struct dl_phdr_info *object, size_t info_bytes, void *ctx) {
     (void)info_bytes;
-    return object->dlpi_name && object->dlpi_name[0] && file_is_same(object->dlpi_name, ctx);
+    return object->dlpi_name && object->dlpi_name[0] && file_is_same(object->dlpi_name, *(const char **)ctx);
 }
 
 /* True when the dynamic linker did take the library in. */
 static bool library_is_loaded(const char *path) {
-    return dl_iterate_phdr(object_is_library, (void *)(uintptr_t)path);
+    return dl_iterate_phdr(object_is_library, &path);
 }
 
 static enum err malloc_place_check(const struct worker_request *request, const Dl_info *found, struct diag *diag) {
-    Dl_info libc = libc_find();
+    Dl_info libc = definer_find("gnu_get_libc_version");
     if (!request->library[0]) {
         if (found->dli_fbase == libc.dli_fbase)
             return ERR_OK;

@@ -42,7 +42,7 @@ static int program_teardown(void **state) {
 
 static struct experiment measure(const char *names) {
     struct allocator_list list;
-    struct experiment experiment;
+    struct experiment experiment = {0};
     if (allocator_list_parse(names, &list, &diag) || experiment_run(&program, &list, &options, &experiment, &diag))
         fail_msg("%s", diag.text);
     return experiment;
