@@ -122,8 +122,6 @@ static POOL_SLOW void header_reopened(struct pool *pool, struct pool_header *hea
 POOL_INLINE void small_free(struct pool *pool, void *block, struct pool_shape shape) {
     struct pool_header *header = header_of(block, shape);
     void *first = header->free;
-    /* The block's line is the one that may be far away. Its store goes first: stores become visible in order, and one
-       between the header's two would keep the second waiting while other headers, all of one cache set, push it out. */
     *(void **)block = first;
     header->free = block;
     uint32_t count = --header->count;
