@@ -122,9 +122,9 @@ static POOL_SLOW void header_reopened(struct pool *pool, struct pool_header *hea
 POOL_INLINE void small_free(struct pool *pool, void *block, struct pool_shape shape) {
     struct pool_header *header = header_of(block, shape);
     void *first = header->free;
-    uint32_t count = --header->count;
     *(void **)block = first;
     header->free = block;
+    uint32_t count = --header->count;
     if (POOL_UNLIKELY(!first))
         header_reopened(pool, header);
     else if (POOL_UNLIKELY(count == 0))

@@ -1,5 +1,4 @@
-/* Arenas come and go here; how pools are taken from them and put back is in pool_arena.h, inlined into the hot paths.
- */
+/* Arenas come and go here; how pools leave them and come back is in pool_arena.h, inlined into the hot paths. */
 #include <assert.h>
 
 #include "core/pool_arena.h"

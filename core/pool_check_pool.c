@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <inttypes.h>
 
 #include "core/pool_check.h"
@@ -42,6 +43,7 @@ static enum err header_check(struct pool_checker *checker, struct pool_view *vie
 static enum err free_list_check(struct pool_checker *checker, const struct pool_view *view) {
     const struct pool *pool = checker->pool;
     uint32_t count = 0;
+    assert(view->block_bytes);
     checker_marks_clear(checker);
     for (const void *block = view->header->free; block; block = *(void *const *)block, count++) {
         uintptr_t offset = (uintptr_t)block - (uintptr_t)view->header;

@@ -49,7 +49,7 @@ static void *region_alloc(void *ctx, size_t bytes) {
     if (!region->unused_count || bytes > region->slot_bytes)
         return NULL;
     uint32_t slot = region->unused[--region->unused_count], order = region->obtained_count++;
-    size_t residue = region->residues_mixed ? order % 7 * 4096 : region->residue_bytes;
+    size_t residue = region->residues_mixed ? (size_t)(order % 7) * 4096 : region->residue_bytes;
     void *arena = mmap(slot_address(region, slot) + residue, bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     if (arena == MAP_FAILED)
@@ -64,7 +64,7 @@ static void region_free(void *ctx, void *arena, size_t bytes) {
     uint32_t slot = address_slot(region, (size_t)((char *)arena - region->base));
     region->address[slot] = NULL;
     region->unused[region->unused_count++] = slot;
-    mmap(arena, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    (void)mmap(arena, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 struct pool_arena_source arena_region_source(struct arena_region *region) {

@@ -123,8 +123,8 @@ static void the_statistics_text_is_cpythons(void **state) {
     pool_stats_print(pool, out);
     fclose(out);
     const char *lines[] = {"Small block threshold = 512, in 32 size classes.\n\nclass ",
-                           "\n    0     16           1               1          1020\n"
-                           "   31    512           2              32            30\n\n",
+                           ("\n    0     16           1               1          1020\n"
+                            "   31    512           2              32            30\n\n"),
                            "\n1 arenas * 1048576 bytes/arena     =            1,048,576\n\n",
                            "\n61 unused pools * 16384 bytes      =              999,424\n",
                            "\n# arena map mid nodes              =                    1\n"};
