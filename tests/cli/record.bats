@@ -55,7 +55,7 @@ setup() {
     [ "$errors" = "mmreplay: /no/such/program: no such program" ]
     run_split record -o x.yaml -- env -i ls
     [ "$status" -eq 2 ]
-    [[ "$errors" == "mmreplay: env replaced itself by "*"ls, which never loaded the recorder: record that directly" ]]
+    [[ "$errors" == "mmreplay: env replaced itself by "*"ls, which never loaded the recorder: is its environment cleared, or its address space limited?" ]]
     [ "$(echo *)" = "stderr stdout" ]
 }
 

@@ -19,12 +19,15 @@ struct bench {
     struct merge *merge;
     uint64_t order[1 << 16]; /* pointers in the order they came out */
     size_t order_count;
+    uint64_t last_bytes, last_serial;
 };
 
 static enum err order_note(void *ctx, const struct merged_record *record, struct diag *diag) {
     struct bench *bench = ctx;
     (void)diag;
     bench->order[bench->order_count++] = record->what & RECORD_POINTER_MASK;
+    bench->last_bytes = record->size_bytes;
+    bench->last_serial = record->serial;
     return ERR_OK;
 }
 
@@ -140,6 +143,22 @@ static void stamps_go_on_past_32_bits(void **state) {
     bench_destroy(bench);
 }
 
+static void sizes_beyond_32_bits_and_owners_come_from_the_records_before(void **state) {
+    (void)state;
+    struct bench *bench = bench_create();
+    raw_put(bench, 0, (uint64_t)RECORD_CONTEXT << RECORD_KIND_SHIFT, 77);
+    raw_put(bench, 0, (uint64_t)RECORD_SIZE << RECORD_KIND_SHIFT, (uint64_t)5 << 32);
+    stamp_put(bench, 0, 0);
+    assert_int_equal(passes_run(bench, false), ERR_OK);
+    assert_true(bench->last_bytes == (uint64_t)5 << 32 && bench->last_serial == 77);
+    raw_put(bench, 0, (uint64_t)RECORD_SIZE << RECORD_KIND_SHIFT, (uint64_t)6 << 32);
+    raw_put(bench, 0, (uint64_t)RECORD_CONTEXT << RECORD_KIND_SHIFT, 78); /* its owner died in between */
+    stamp_put(bench, 0, 1);
+    assert_int_equal(passes_run(bench, false), ERR_OK);
+    assert_true(bench->last_bytes == 8 && bench->last_serial == 78);
+    bench_destroy(bench);
+}
+
 static void memory_that_the_program_overwrote_is_an_error(void **state) {
     (void)state;
     struct bench *bench = bench_create();
@@ -243,6 +262,7 @@ int main(void) {
         cmocka_unit_test(holes_are_skipped_only_when_their_image_is_dead),
         cmocka_unit_test(random_interleavings_come_out_in_order),
         cmocka_unit_test(stamps_go_on_past_32_bits),
+        cmocka_unit_test(sizes_beyond_32_bits_and_owners_come_from_the_records_before),
         cmocka_unit_test(memory_that_the_program_overwrote_is_an_error),
         cmocka_unit_test(an_old_address_may_be_taken_while_its_realloc_is_under_way),
         cmocka_unit_test(frees_that_nobody_saw_are_made_good_and_counted),

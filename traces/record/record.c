@@ -1,8 +1,8 @@
 #include "traces/record/record.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,42 +78,43 @@ static enum err rings_drain(struct record_session *session, struct merge *merge,
     }
 }
 
-__attribute__((format(printf, 2, 3))) static void report_warn(struct record_report *report, const char *format, ...) {
-    if (report->warning_count == RECORD_WARNING_COUNT_MAX)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(report->warnings[report->warning_count++], RECORD_WARNING_BYTES, format, arguments);
-    va_end(arguments);
+/* Where the next warning goes, RECORD_WARNING_BYTES of room. There are fewer kinds of warnings than places. */
+static char *warning_next(struct record_report *report) {
+    assert(report->warning_count < RECORD_WARNING_COUNT_MAX);
+    return report->warnings[report->warning_count++];
 }
 
 static void report_judge(const struct record_shared *shared, struct record_report *report) {
     char end[64];
     if (report->wait_status)
-        report_warn(report, "the program ended with %s; the trace holds all that it did until then",
-                    record_end_text(report->wait_status, end, sizeof end));
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "the program ended with %s; the trace holds all that it did until then",
+                 record_end_text(report->wait_status, end, sizeof end));
     if (report->image_count > 1)
-        report_warn(report, "the program replaced itself by exec %" PRIu32 " time%s; the trace is that of %.200s",
-                    report->image_count - 1, report->image_count > 2 ? "s" : "", shared->image_path);
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "the program replaced itself by exec %" PRIu32 " time%s; the trace is that of %.200s",
+                 report->image_count - 1, report->image_count > 2 ? "s" : "", shared->image_path);
     uint32_t forks = atomic_load(&shared->fork_count);
     if (forks)
-        report_warn(report, "%" PRIu32 " forked child%s not recorded", forks, forks > 1 ? "ren were" : " was");
+        snprintf(warning_next(report), RECORD_WARNING_BYTES, "%" PRIu32 " forked child%s not recorded", forks,
+                 forks > 1 ? "ren were" : " was");
     uint32_t bystanders = atomic_load(&shared->bystander_count);
     if (bystanders)
-        report_warn(report, "%" PRIu32 " program%s that it started %s not recorded", bystanders,
-                    bystanders > 1 ? "s" : "", bystanders > 1 ? "were" : "was");
+        snprintf(warning_next(report), RECORD_WARNING_BYTES, "%" PRIu32 " program%s that it started %s not recorded",
+                 bystanders, bystanders > 1 ? "s" : "", bystanders > 1 ? "were" : "was");
     if (report->lost_count)
-        report_warn(report, "%" PRIu64 " events were lost", report->lost_count);
+        snprintf(warning_next(report), RECORD_WARNING_BYTES, "%" PRIu64 " events were lost", report->lost_count);
     if (report->unknown_free_count)
-        report_warn(report, "%" PRIu64 " frees of blocks that were made unseen are left out",
-                    report->unknown_free_count);
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "%" PRIu64 " frees of blocks that were made unseen are left out", report->unknown_free_count);
     if (report->missed_free_count)
-        report_warn(report,
-                    "%" PRIu64 " blocks were freed unseen (another library's free?); the trace frees them "
-                    "where their address came up again",
-                    report->missed_free_count);
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "%" PRIu64 " blocks were freed unseen (another library's free?); the trace frees them "
+                 "where their address came up again",
+                 report->missed_free_count);
     if (atomic_load(&shared->malloc_elsewhere))
-        report_warn(report, "the program brings its own malloc; only what passed through the preloaded one is here");
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "the program brings its own malloc; only what passed through the preloaded one is here");
 }
 
 /* A recording that stands on its feet, or the reason why not. */
@@ -122,7 +123,8 @@ static enum err recording_judge(const struct record_session *session, const stru
     struct record_shared *shared = session->shared;
     if (report->image_count == 0)
         return diag_set(diag, ERR_UNSUPPORTED, NULL,
-                        "%s never loaded the recorder: is it setuid, has file capabilities, or clears its environment?",
+                        "%s never loaded the recorder: is it setuid, has it file capabilities, does it clear its "
+                        "environment, or is its address space too small for the rings (see --ring)?",
                         command);
     if (atomic_load(&shared->exec_pending)) {
         char path[RECORD_TEXT_BYTES];
@@ -131,7 +133,9 @@ static enum err recording_judge(const struct record_session *session, const stru
         enum err err = path[0] ? record_probe(path, diag) : ERR_OK;
         return err ? err
                    : diag_set(diag, ERR_UNSUPPORTED, NULL,
-                              "%s replaced itself by %.400s, which never loaded the recorder: record that directly",
+                              "%s replaced itself by %.400s, which never loaded the recorder: is its environment "
+                              "cleared, or its "
+                              "address space limited?",
                               command, path);
     }
     if (atomic_load(&shared->hooks_lost))

@@ -97,7 +97,7 @@ void shim_start(void);
 void shim_ring_start(void);
 
 /* Writes one event in the calling thread's name, waiting for space if need be. Keeps errno. */
-void shim_event(unsigned kind, unsigned domain, const void *pointer, size_t size_bytes, unsigned align_log2);
+void shim_event(unsigned kind, unsigned domain, uintptr_t pointer, size_t size_bytes, unsigned align_log2);
 
 /* The program was told "no memory". */
 void shim_refused(void);

@@ -1,6 +1,7 @@
 #include "traces/record/shim.h"
 
 #include <stdarg.h>
+#include <string.h>
 #include <unistd.h>
 
 /*
@@ -51,13 +52,13 @@ SHIM_EXPORT int execvp(const char *file, char *const argv[]) {
 /* The variadic forms: count, then gather on the stack, as exec must work in signal handlers and after vfork. */
 static size_t arguments_count(va_list arguments) {
     size_t count = 1;
-    while (va_arg(arguments, char *))
+    while (va_arg(arguments, char *)) /* NOLINT(clang-analyzer-valist.Uninitialized): started by the caller */
         count++;
     return count;
 }
 
 static void arguments_gather(char **argv, const char *first, va_list arguments) {
-    *argv++ = (char *)(uintptr_t)first;
+    memcpy(argv++, &first, sizeof first); /* exec's own signature takes the const away */
     while ((*argv++ = va_arg(arguments, char *))) {
     }
 }

@@ -17,7 +17,7 @@ static _Atomic size_t boot_used;
 static void *boot_malloc(size_t bytes) {
     if (bytes > BOOT_BYTES)
         return NULL;
-    size_t need = (bytes + 2 * BOOT_ALIGN - 1) / BOOT_ALIGN * BOOT_ALIGN;
+    size_t need = (bytes + BOOT_ALIGN + (BOOT_ALIGN - 1)) & ~(size_t)(BOOT_ALIGN - 1);
     size_t at = atomic_fetch_add(&boot_used, need);
     if (at + need > BOOT_BYTES)
         return NULL;
@@ -58,7 +58,7 @@ static bool is_recorded(void) {
 static inline void block_made(unsigned kind, const void *block, size_t bytes, unsigned align_log2) {
     shim_leave();
     if (__builtin_expect(block != NULL, 1))
-        shim_event(kind, DOMAIN_C, block, bytes, align_log2);
+        shim_event(kind, DOMAIN_C, (uintptr_t)block, bytes, align_log2);
     else
         shim_refused();
 }
@@ -101,14 +101,14 @@ SHIM_EXPORT void free(void *block) {
             shim.real.free(block);
         return;
     }
-    shim_event(RECORD_FREE, DOMAIN_C, block, 0, 0);
+    shim_event(RECORD_FREE, DOMAIN_C, (uintptr_t)block, 0, 0);
     shim_enter();
     shim.real.free(block);
     shim_leave();
 }
 
 static void *boot_realloc(void *block, size_t bytes) {
-    void *moved = malloc(bytes);
+    void *moved = shim.real.malloc ? malloc(bytes) : boot_malloc(bytes);
     size_t old_bytes = block ? boot_size(block) : 0;
     if (moved && old_bytes)
         memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
@@ -117,7 +117,7 @@ static void *boot_realloc(void *block, size_t bytes) {
 
 static void *recorded_realloc(void *block, size_t bytes) {
     if (block)
-        shim_event(RECORD_REALLOC_BEGIN, DOMAIN_C, block, 0, 0);
+        shim_event(RECORD_REALLOC_BEGIN, DOMAIN_C, (uintptr_t)block, 0, 0);
     uintptr_t old = (uintptr_t)block;
     shim_enter();
     void *moved = shim.real.realloc(block, bytes);
@@ -127,11 +127,11 @@ static void *recorded_realloc(void *block, size_t bytes) {
     }
     shim_leave();
     if (moved) {
-        shim_event(RECORD_REALLOC_END, DOMAIN_C, moved, bytes, 0);
+        shim_event(RECORD_REALLOC_END, DOMAIN_C, (uintptr_t)moved, bytes, 0);
     } else if (bytes == 0) {
-        shim_event(RECORD_REALLOC_FREED, DOMAIN_C, NULL, 0, 0);
+        shim_event(RECORD_REALLOC_FREED, DOMAIN_C, 0, 0, 0);
     } else {
-        shim_event(RECORD_REALLOC_FAILED, DOMAIN_C, (void *)old, 0, 0);
+        shim_event(RECORD_REALLOC_FAILED, DOMAIN_C, old, 0, 0);
         shim_refused();
     }
     return moved;

@@ -29,7 +29,7 @@ static inline bool is_recorded(void) {
 
 static inline void block_made(const struct domain_hook *hook, unsigned kind, const void *block, size_t bytes) {
     if (block)
-        shim_event(kind, hook->domain, block, bytes, 0);
+        shim_event(kind, hook->domain, (uintptr_t)block, bytes, 0);
     else
         shim_refused();
 }
@@ -60,7 +60,7 @@ static void *hook_realloc(void *ctx, void *block, size_t bytes) {
     struct domain_hook *hook = ctx;
     bool has_begun = block && is_recorded();
     if (has_begun)
-        shim_event(RECORD_REALLOC_BEGIN, hook->domain, block, 0, 0);
+        shim_event(RECORD_REALLOC_BEGIN, hook->domain, (uintptr_t)block, 0, 0);
     uintptr_t old = (uintptr_t)block;
     shim_enter();
     void *moved = hook->next.realloc(hook->next.ctx, block, bytes);
@@ -69,9 +69,9 @@ static void *hook_realloc(void *ctx, void *block, size_t bytes) {
     if (!has_begun) {
         block_made(hook, RECORD_REALLOC_NEW, moved, bytes);
     } else if (moved) {
-        shim_event(RECORD_REALLOC_END, hook->domain, moved, bytes, 0);
+        shim_event(RECORD_REALLOC_END, hook->domain, (uintptr_t)moved, bytes, 0);
     } else {
-        shim_event(RECORD_REALLOC_FAILED, hook->domain, (void *)old, 0, 0);
+        shim_event(RECORD_REALLOC_FAILED, hook->domain, old, 0, 0);
         shim_refused();
     }
     return moved;
@@ -80,7 +80,7 @@ static void *hook_realloc(void *ctx, void *block, size_t bytes) {
 static void hook_free(void *ctx, void *block) {
     struct domain_hook *hook = ctx;
     if (is_recorded() && !shim_thread.is_probing)
-        shim_event(RECORD_FREE, hook->domain, block, 0, 0);
+        shim_event(RECORD_FREE, hook->domain, (uintptr_t)block, 0, 0);
     shim_enter();
     hook->next.free(hook->next.ctx, block);
     shim_leave();

@@ -235,9 +235,9 @@ static __attribute__((noinline)) void thread_announce(struct shim_thread *thread
     errno = saved;
 }
 
-void shim_event(unsigned kind, unsigned domain, const void *pointer, size_t size_bytes, unsigned align_log2) {
+void shim_event(unsigned kind, unsigned domain, uintptr_t pointer, size_t size_bytes, unsigned align_log2) {
     struct shim_thread *thread = &shim_thread;
-    uint64_t what = ((uint64_t)(uintptr_t)pointer & RECORD_POINTER_MASK) | (uint64_t)kind << RECORD_KIND_SHIFT |
+    uint64_t what = (pointer & RECORD_POINTER_MASK) | (uint64_t)kind << RECORD_KIND_SHIFT |
                     (uint64_t)domain << RECORD_DOMAIN_SHIFT | (uint64_t)align_log2 << RECORD_ALIGN_SHIFT;
     uint32_t level = thread->level;
     thread->level = level + 1;
@@ -263,7 +263,7 @@ static void thread_finish(void *argument) {
         pthread_setspecific(end_key, thread);
         return;
     }
-    shim_event(RECORD_THREAD_END, 0, NULL, 0, 0);
+    shim_event(RECORD_THREAD_END, 0, 0, 0, 0);
     thread->is_ended = 1;
     for (uint32_t level = 0; level < SHIM_LEVELS; level++)
         ring_release(&thread->rings[level]);

@@ -124,7 +124,7 @@ static unsigned session_begin(void) {
     if (!gate || !session_attach())
         return SHIM_OFF;
     shim_ring_start();
-    shim_event(RECORD_THREAD_START, 0, NULL, 0, 0); /* and before it, by itself, RECORD_IMAGE */
+    shim_event(RECORD_THREAD_START, 0, 0, 0, 0); /* and before it, by itself, RECORD_IMAGE */
     unsigned mode = shim_python_hook() ? SHIM_DOMAINS : SHIM_C;
     atomic_store(&shim.shared->mode, mode);
     if (mode == SHIM_C && !malloc_is_ours())
