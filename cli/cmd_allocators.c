@@ -1,5 +1,6 @@
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/commands.h"
 #include "cli/message.h"
@@ -17,7 +18,8 @@ static enum err kind_print(const struct allocator_kind *kind, const char *worker
     struct launch_result run;
     struct diag refusal;
     if (allocator_parse(kind->name, &allocator, &refusal)) {
-        row_print(kind->name, "missing", refusal.text);
+        const char *colon = strstr(refusal.text, ": ");
+        row_print(kind->name, "missing", colon ? colon + 2 : refusal.text);
         return ERR_OK;
     }
     enum err err = launch_probe(worker_path, &allocator, &run, diag);
@@ -28,7 +30,8 @@ static enum err kind_print(const struct allocator_kind *kind, const char *worker
         snprintf(text, sizeof text, "%s%s%s", kind->summary, allocator.profile[0] ? "; profile " : "",
                  allocator.profile);
     else
-        snprintf(text, sizeof text, "%s", run.shared->reply.library);
+        snprintf(text, sizeof text, "%s%s%s", run.shared->reply.version, run.shared->reply.version[0] ? ", " : "",
+                 run.shared->reply.library);
     row_print(kind->name, run.status == RUN_DONE ? "ready" : "unusable", run.status == RUN_DONE ? text : run.text);
     launch_result_release(&run);
     return ERR_OK;

@@ -74,6 +74,7 @@ static enum err time_measure(struct experiment *experiment, struct allocator_res
         result->times[round] = (struct time_run){.valid = true,
                                                  .elapsed_ns = reply->elapsed_ns,
                                                  .cpu_ns = reply->cpu_ns,
+                                                 .system_ns = reply->system_ns,
                                                  .fault_count = reply->fault_count,
                                                  .major_fault_count = reply->major_fault_count,
                                                  .preempted_count = reply->preempted_count};

@@ -43,6 +43,7 @@ struct time_run {
     bool valid;
     uint64_t elapsed_ns;
     uint64_t cpu_ns;
+    uint64_t system_ns; /**< in the kernel; coarse */
     uint64_t fault_count;
     uint64_t major_fault_count;
     uint64_t preempted_count;

@@ -235,10 +235,10 @@ static json_t *ratio_json(const struct estimate *ratio) {
 static json_t *allocator_json(const struct report *report, size_t index) {
     static const char *const statuses[RUN_STATUS_COUNT] = {"done", "refused", "crashed", "timed_out", "interrupted"};
     const struct allocator_result *result = &report->experiment->results[index];
-    json_t *object = json_pack("{s:s, s:s, s:o, s:{s:o, s:o, s:n}, s:o}", "name", result->allocator.name, "status",
+    json_t *object = json_pack("{s:s, s:s, s:o, s:{s:o, s:o, s:o}, s:o}", "name", result->allocator.name, "status",
                                statuses[result->status], "failure", text_json(result->failure), "library", "path",
                                text_json(result->probe.library), "build_id", text_json(result->probe.build_id),
-                               "version", "settings", settings_json(result));
+                               "version", text_json(result->probe.version), "settings", settings_json(result));
     json_object_set_new(object, "metrics", metrics_json(&report->sets[index]));
     json_object_set_new(object, "ns_per_op_ratio_to_first", ratio_json(&report->ratios[index]));
     json_object_set_new(object, "curves", curves_json(report, index));

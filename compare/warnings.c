@@ -13,6 +13,7 @@
 /* Limits, each chosen so that what stays below it cannot turn a verdict. */
 static const double loop_share_limit = 0.5;
 static const double interval_limit = 0.20; /* ± 10 % */
+static const double kernel_share_limit = 0.4;
 static const double waiting_limit = 0.02;
 static const uint64_t loop_short_ns = 5000000;
 
@@ -114,6 +115,16 @@ static double loop_share(const struct report *report, size_t index) {
     return raw->reason || loop->reason ? 0 : loop->estimate.value / raw->estimate.value;
 }
 
+static double kernel_share(const struct report *report, size_t index) {
+    const struct time_run *times = report->experiment->results[index].times;
+    uint64_t elapsed_ns = 0, system_ns = 0;
+    for (uint32_t round = 0; round < report->experiment->options.rounds; round++) {
+        elapsed_ns += times[round].elapsed_ns;
+        system_ns += times[round].system_ns;
+    }
+    return elapsed_ns ? (double)system_ns / (double)elapsed_ns : 0;
+}
+
 /* "pool 49 %, system 21 %": who is beyond `limit`. @return false when nobody is. */
 static bool offenders_list(const struct report *report, share_of *share, double limit, char *text, size_t text_bytes) {
     size_t used = 0;
@@ -145,6 +156,13 @@ static enum err times_judge(struct report *report) {
                           "the intervals of time are wide (%s of the median); something else ran, or the loop is too "
                           "short; try a quiet machine or more rounds (-n)",
                           names);
+    if (!err && offenders_list(report, kernel_share, kernel_share_limit, names, sizeof names))
+        err = report_warn(
+            report, -1,
+            "much of the time is the kernel's (about %s): page faults and system calls of an allocator that "
+            "gives memory back and takes it again, or of a heap that only grows; fault_count in the JSON "
+            "tells how many; try its own thresholds (MALLOC_TRIM_THRESHOLD_, MALLOC_CONF)",
+            names);
     if (!err && offenders_list(report, loop_share, loop_share_limit, names, sizeof names))
         err = report_warn(report, -1,
                           "much of the time is the replay loop's own, which is subtracted (%s); the trace is bound by "

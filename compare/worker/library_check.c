@@ -124,3 +124,29 @@ enum err library_check(const struct worker_request *request, bool needs_aligned,
     reply->has_usable_size = definer_find("malloc_usable_size").dli_fbase == owner.dli_fbase;
     return ERR_OK;
 }
+
+/* The function of that name, if the object of malloc defines it. */
+static void *own_function(const char *name) {
+    Dl_info function = definer_find(name);
+    return function.dli_fbase && function.dli_fbase == definer_find("malloc").dli_fbase ? dlsym(RTLD_DEFAULT, name)
+                                                                                        : NULL;
+}
+
+void library_version_ask(struct worker_reply *reply) {
+    char *out = reply->version;
+    size_t bytes = sizeof reply->version;
+    const char *text = NULL;
+    size_t text_bytes = sizeof text;
+    int (*jemalloc_control)(const char *, void *, size_t *, void *, size_t);
+    int (*mimalloc_version)(void);
+    const char *(*plain_version)(void);
+    *(void **)&jemalloc_control = own_function("mallctl");
+    *(void **)&mimalloc_version = own_function("mi_version");
+    *(void **)&plain_version = own_function("gnu_get_libc_version");
+    if (jemalloc_control && !jemalloc_control("version", &text, &text_bytes, NULL, 0) && text)
+        snprintf(out, bytes, "jemalloc %.*s", (int)strcspn(text, "-"), text);
+    else if (mimalloc_version)
+        snprintf(out, bytes, "mimalloc %d.%d", mimalloc_version() / 100, mimalloc_version() % 100);
+    else if (plain_version)
+        snprintf(out, bytes, "glibc %s", plain_version());
+}

@@ -20,4 +20,10 @@
 enum err library_check(const struct worker_request *request, bool needs_aligned, struct worker_reply *reply,
                        struct diag *diag);
 
+/**
+ * Asks the library for its version, by the function that jemalloc, mimalloc, tcmalloc or glibc has for that; "" when it
+ * is none of them. Calls into the library: not before a measurement.
+ */
+void library_version_ask(struct worker_reply *reply);
+
 #endif

@@ -41,6 +41,10 @@ static uint64_t cpu_now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static uint64_t timeval_ns(const struct timeval *time) {
+    return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_usec * 1000u;
+}
+
 void time_pass_run(const struct backend *backend, struct replay *replay, struct worker_reply *reply) {
     struct rusage before, after;
     getrusage(RUSAGE_SELF, &before);
@@ -50,6 +54,7 @@ void time_pass_run(const struct backend *backend, struct replay *replay, struct 
     reply->elapsed_ns = clock_now_ns() - start_ns;
     reply->cpu_ns = cpu_now_ns() - cpu_ns;
     getrusage(RUSAGE_SELF, &after);
+    reply->system_ns = timeval_ns(&after.ru_stime) - timeval_ns(&before.ru_stime);
     reply->fault_count = (uint64_t)(after.ru_minflt - before.ru_minflt);
     reply->major_fault_count = (uint64_t)(after.ru_majflt - before.ru_majflt);
     reply->preempted_count = (uint64_t)(after.ru_nivcsw - before.ru_nivcsw);

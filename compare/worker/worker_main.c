@@ -116,6 +116,8 @@ static void pass_run(struct worker_shared *shared, struct replay *replay) {
         time_pass_run(backend, replay, reply);
     else if (shared->request.pass == WORKER_MEMORY)
         memory_pass_run(backend, replay, shared);
+    else if (shared->request.backend == WORKER_LIBC)
+        library_version_ask(reply);
     reply->state = WORKER_DONE;
 }
 

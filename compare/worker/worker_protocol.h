@@ -86,6 +86,7 @@ struct worker_reply {
     char error[WORKER_TEXT_BYTES];
     char library[WORKER_PATH_BYTES]; /**< the object that `malloc` lives in */
     char build_id[WORKER_BUILD_ID_BYTES];
+    char version[64];         /**< what the library says of itself (probe only); "" when it says nothing */
     struct pool_config pool;  /**< its settings, of which `name` is without meaning here */
     uint32_t has_usable_size; /**< usable_bytes can be had */
     uint32_t has_resident;    /**< smaps_rollup can be read */
@@ -95,11 +96,12 @@ struct worker_reply {
     uint64_t refused_count; /**< requests of more than 0 bytes answered with NULL */
     uint64_t elapsed_ns;
     uint64_t cpu_ns;
-    uint64_t fault_count;                               /**< minor faults in the loop */
-    uint64_t major_fault_count;                         /**< should be 0 */
-    uint64_t preempted_count;                           /**< involuntary context switches in the loop */
-    uint64_t base_resident_bytes;                       /**< anonymous resident before the first operation */
-    uint64_t sample_count;                              /**< samples written so far */
+    uint64_t system_ns;           /**< part of cpu_ns in the kernel; coarse: sampled by the kernel's tick */
+    uint64_t fault_count;         /**< minor faults in the loop */
+    uint64_t major_fault_count;   /**< should be 0 */
+    uint64_t preempted_count;     /**< involuntary context switches in the loop */
+    uint64_t base_resident_bytes; /**< anonymous resident before the first operation */
+    uint64_t sample_count;        /**< samples written so far */
     struct worker_sample drained[WORKER_DRAIN_MAX + 1]; /**< survivors freed: at once, then after each wait */
     uint32_t drained_count;
     struct worker_pins pins_at_trough; /**< lowest live bytes after the live peak */

@@ -72,6 +72,6 @@ PY
 @test "allocators lists what is here and what to install for the rest" {
     run_split allocators
     [ "$status" -eq 0 ]
-    [[ "$output" == *"system      ready     /"* ]]
+    [[ "$output" == *"system      ready     glibc "* ]]
     [[ "$output" == *"pool        ready"* ]]
 }

@@ -213,6 +213,19 @@ static void the_worker_names_the_library_that_it_really_calls(void **state) {
     assert_non_null(strstr(result.shared->reply.library, "libc"));
     assert_true(strlen(result.shared->reply.build_id) >= 16);
     assert_true(result.shared->reply.has_usable_size);
+    assert_non_null(strstr(result.shared->reply.version, "glibc 2."));
+    launch_result_release(&result);
+}
+
+static void a_preload_of_the_caller_does_not_reach_the_worker(void **state) {
+    (void)state;
+    struct allocator allocator = allocator_make("system");
+    struct launch_result result;
+    setenv("LD_PRELOAD", ODD_DIRECTORY "/odd_plain.so", 1);
+    assert_int_equal(launch_probe(WORKER_PATH, &allocator, &result, &diag), ERR_OK);
+    unsetenv("LD_PRELOAD");
+    assert_int_equal(result.status, RUN_DONE);
+    assert_non_null(strstr(result.shared->reply.library, "libc"));
     launch_result_release(&result);
 }
 
@@ -311,6 +324,7 @@ int main(void) {
         cmocka_unit_test(nothing_of_the_tool_is_in_resident_bytes),
         cmocka_unit_test(the_split_adds_up_at_every_sample),
         cmocka_unit_test(the_worker_names_the_library_that_it_really_calls),
+        cmocka_unit_test(a_preload_of_the_caller_does_not_reach_the_worker),
         cmocka_unit_test(a_preload_that_fails_is_never_measured_as_the_c_library),
         cmocka_unit_test(a_library_without_malloc_is_refused_by_name),
         cmocka_unit_test(a_library_with_half_the_family_is_refused),
