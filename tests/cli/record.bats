@@ -3,7 +3,7 @@
 
 setup() {
     load helpers
-    cd "$BATS_TEST_TMPDIR"
+    cd "$BATS_TEST_TMPDIR" || return
 }
 
 @test "a recording is a valid trace of two files" {
