@@ -250,6 +250,31 @@ static void a_peak_beyond_the_machine_is_refused_unless_untouched(void **state) 
     program_close(&giant);
 }
 
+static void a_trace_without_operations_has_reasons_instead_of_figures(void **state) {
+    (void)state;
+    struct array_source array = {.count = 0, .run = 1};
+    struct event_source source = array_source_events(&array);
+    struct program empty;
+    struct allocator_list list;
+    struct experiment experiment;
+    struct report report;
+    struct trace_info info = {0};
+    assert_int_equal(program_compile(&source, &empty, &diag), ERR_OK);
+    assert_int_equal(allocator_list_parse("pool,system", &list, &diag), ERR_OK);
+    assert_int_equal(experiment_run(&empty, &list, &options, &experiment, &diag), ERR_OK);
+    assert_int_equal(report_create(&info, &experiment, &report), ERR_OK);
+    assert_non_null(report.sets[0].values[METRIC_NS_PER_OP].reason);
+    assert_non_null(report.sets[0].values[METRIC_ARENA_RETURN].reason);
+    char *text = text_of(&report, 100);
+    assert_non_null(strstr(text, "n/a"));
+    json_t *root = json_of(&report);
+    json_decref(root);
+    free(text);
+    report_clear(&report);
+    experiment_clear(&experiment);
+    program_close(&empty);
+}
+
 static void nonsense_rounds_are_refused(void **state) {
     (void)state;
     struct allocator_list list;
@@ -272,6 +297,7 @@ int main(void) {
         cmocka_unit_test(the_text_says_what_it_must_within_the_page),
         cmocka_unit_test(the_json_follows_schema_1),
         cmocka_unit_test(a_peak_beyond_the_machine_is_refused_unless_untouched),
+        cmocka_unit_test(a_trace_without_operations_has_reasons_instead_of_figures),
         cmocka_unit_test(nonsense_rounds_are_refused),
     };
     return cmocka_run_group_tests(tests, program_setup, program_teardown);
