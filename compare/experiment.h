@@ -22,7 +22,7 @@ enum {
 struct experiment_options {
     const char *worker_path;
     uint32_t rounds;
-    uint32_t memory_rounds; /**< memory passes per allocator; one is enough: they repeat to the page */
+    uint32_t memory_rounds; /**< memory passes per allocator; counts repeat exactly, resident memory within 1 % */
     bool touch;
     int cpu;                /**< to pin to; −1: choose one */
     uint64_t drain_wait_ns; /**< longest quiet time after the drain: 0.1, 1 and 5 s are measured as far as they fit */

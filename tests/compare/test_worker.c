@@ -10,6 +10,7 @@
 
 #include "compare/arena_parts.h"
 #include "compare/launch.h"
+#include "formats/format.h"
 
 enum { KIB = 1024, MIB = 1024 * KIB };
 
@@ -172,6 +173,25 @@ static void nothing_of_the_tool_is_in_resident_bytes(void **state) {
     free(events);
 }
 
+static void split_check(const struct program *program) {
+    struct launch_result result = run_well("pool", program, WORKER_MEMORY);
+    uint64_t arena_bytes = result.shared->reply.pool.arena_bytes;
+    for (uint64_t i = 0; i < program->header->sample_count; i++) {
+        const struct worker_sample *sample = &result.shared->samples[i];
+        uint64_t sum = 0;
+        for (size_t part = 0; part < ARENA_PART_COUNT; part++)
+            sum += arena_parts[part].get(sample);
+        assert_int_equal(sum, sample->counts.arenas_count * arena_bytes);
+        assert_int_equal(sum, sample->split.arena_bytes_total);
+        assert_true(sample->split.allocated_blocks_bytes >= sample->pooled_bytes);
+        assert_int_equal(sample->live_bytes, program->samples[i].live_bytes);
+        assert_true(sample->live_bytes >= sample->pooled_bytes);
+    }
+    assert_int_equal(result.shared->reply.pins_at_end.arena_count,
+                     result.shared->samples[program->header->sample_count - 1].counts.arenas_count);
+    launch_result_release(&result);
+}
+
 static void the_split_adds_up_at_every_sample(void **state) {
     (void)state;
     enum { COUNT = 60000 };
@@ -181,23 +201,24 @@ static void the_split_adds_up_at_every_sample(void **state) {
             events[i].size_bytes %= 1 << 16;
     struct program program;
     program_make(events, COUNT, &program);
-    struct launch_result result = run_well("pool", &program, WORKER_MEMORY);
-    uint64_t arena_bytes = result.shared->reply.pool.arena_bytes;
-    for (uint64_t i = 0; i < program.header->sample_count; i++) {
-        const struct worker_sample *sample = &result.shared->samples[i];
-        uint64_t sum = 0;
-        for (size_t part = 0; part < ARENA_PART_COUNT; part++)
-            sum += arena_parts[part].get(sample);
-        assert_int_equal(sum, sample->counts.arenas_count * arena_bytes);
-        assert_int_equal(sum, sample->split.arena_bytes_total);
-        assert_true(sample->split.allocated_blocks_bytes >= sample->pooled_bytes);
-        assert_true(sample->live_bytes >= sample->pooled_bytes);
-    }
-    assert_int_equal(result.shared->reply.pins_at_end.arena_count,
-                     result.shared->samples[program.header->sample_count - 1].counts.arenas_count);
-    launch_result_release(&result);
+    split_check(&program);
     program_close(&program);
     free(events);
+}
+
+static void the_split_adds_up_on_a_bundled_trace(void **state) {
+    (void)state;
+    struct trace_reader *reader = NULL;
+    struct event_source source;
+    struct program program;
+    if (trace_reader_open(SAMPLES "/python-batch.yaml", &reader, &diag) == ERR_NOT_FOUND)
+        skip();
+    assert_non_null(reader);
+    assert_int_equal(trace_reader_events(reader, &source, &diag), ERR_OK);
+    assert_int_equal(program_compile(&source, &program, &diag), ERR_OK);
+    split_check(&program);
+    program_close(&program);
+    trace_reader_close(reader);
 }
 
 static void the_worker_names_the_library_that_it_really_calls(void **state) {
@@ -323,6 +344,7 @@ int main(void) {
         cmocka_unit_test(resident_bytes_are_what_the_program_touched),
         cmocka_unit_test(nothing_of_the_tool_is_in_resident_bytes),
         cmocka_unit_test(the_split_adds_up_at_every_sample),
+        cmocka_unit_test(the_split_adds_up_on_a_bundled_trace),
         cmocka_unit_test(the_worker_names_the_library_that_it_really_calls),
         cmocka_unit_test(a_preload_of_the_caller_does_not_reach_the_worker),
         cmocka_unit_test(a_preload_that_fails_is_never_measured_as_the_c_library),
