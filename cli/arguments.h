@@ -23,7 +23,4 @@ void command_help_print(const struct command *command, FILE *out);
 /** The overview: `mmreplay --help`. */
 void overview_print(FILE *out);
 
-/** The candidate nearest to `word` (edit distance at most a third of its length, at least 2), or NULL. */
-const char *word_nearest(const char *word, const char *const *candidates, size_t count);
-
 #endif

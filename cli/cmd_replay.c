@@ -12,6 +12,7 @@
 #include "cli/paths.h"
 #include "cli/progress.h"
 #include "compare/report_json.h"
+#include "compare/report_summary.h"
 #include "compare/report_text.h"
 #include "core/base/units.h"
 #include "formats/format.h"
@@ -76,6 +77,7 @@ struct replay_session {
     struct allocator_list list;
     struct experiment_options options;
     char worker_path[PATH_MAX];
+    struct report_summary summary;
     struct report_json *json;
     FILE *json_file; /* NULL: no JSON, or to stdout */
     char json_partial[PATH_MAX];
@@ -152,6 +154,7 @@ static enum err json_finish(struct replay_session *session, struct diag *diag) {
 }
 
 static void session_close(struct replay_session *session) {
+    report_summary_clear(&session->summary);
     report_json_destroy(session->json);
     if (session->json_file) {
         fclose(session->json_file);
@@ -208,6 +211,8 @@ static enum err report_deliver(struct replay_session *session, const struct repo
             report_text_machine_print(report->experiment, session->width, stdout);
         putchar('\n');
         err = report_text_print(report, session->width, stdout);
+        if (!err)
+            err = report_summary_add(&session->summary, report);
         fflush(stdout);
     }
     session->reported_count++;
@@ -269,6 +274,8 @@ static int replay_finish(struct replay_session *session, enum err err, struct di
     progress_clear();
     if (session->reported_count && (!session->json || session->json_file)) {
         putchar('\n');
+        if (session->summary.row_count > 1 && !report_summary_print(&session->summary, session->width, stdout))
+            putchar('\n');
         report_text_legend_print(session->width, stdout);
     }
     if (!err)

@@ -3,6 +3,7 @@
 #include "cli/arguments.h"
 #include "cli/message.h"
 #include "cli/version.h"
+#include "core/base/nearest.h"
 
 static const struct command *command_find(const char *name) {
     for (size_t i = 0; commands[i]; i++)

@@ -1,4 +1,5 @@
 #include "compare/allocator.h"
+#include "core/base/nearest.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -97,37 +98,13 @@ static enum err profile_resolve(const char *profile, struct allocator *allocator
     return ERR_OK;
 }
 
-/* Edit distance, insertions, deletions and replacements counting 1 each; words beyond 32 bytes are far from all. */
-static size_t word_distance(const char *a, const char *b) {
-    size_t row[33];
-    size_t b_length = strlen(b);
-    if (strlen(a) > 32 || b_length > 32)
-        return 32;
-    for (size_t j = 0; j <= b_length; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t corner = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < b_length; j++) {
-            size_t replaced = corner + (a[i] != b[j]);
-            corner = row[j + 1];
-            size_t moved = (row[j] < corner ? row[j] : corner) + 1;
-            row[j + 1] = replaced < moved ? replaced : moved;
-        }
-    }
-    return row[b_length];
-}
-
 static enum err name_unknown(const char *text, struct diag *diag) {
-    const char *nearest = NULL;
-    size_t best = strlen(text) / 3 + 2;
-    for (const struct allocator_kind *kind = allocator_kinds; kind->name; kind++) {
-        size_t distance = word_distance(text, kind->name);
-        if (distance < best) {
-            best = distance;
-            nearest = kind->name;
-        }
-    }
+    enum { NAMES_MAX = 16 };
+    const char *names[NAMES_MAX];
+    size_t count = 0;
+    for (; count < NAMES_MAX && allocator_kinds[count].name; count++)
+        names[count] = allocator_kinds[count].name;
+    const char *nearest = word_nearest(text, names, count);
     if (nearest)
         return diag_set(diag, ERR_USAGE, NULL, "unknown allocator '%s'; did you mean '%s'?", text, nearest);
     return diag_set(diag, ERR_USAGE, NULL,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELL_BYTES = 64, COLUMNS_MAX = 32, GAP = 2 };
+enum { CELL_BYTES = 64, COLUMNS_MAX = 128, GAP = 2 };
 
 struct table_row {
     char (*cells)[CELL_BYTES];

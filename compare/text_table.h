@@ -11,7 +11,7 @@
 
 struct text_table;
 
-/** @param columns 1 … 32; the first is aligned to the left and repeated when the table is broken, the others right. */
+/** @param columns 1 … 128; the first is aligned to the left and repeated when the table is broken, the others right. */
 enum err text_table_create(size_t columns, struct text_table **out);
 void text_table_destroy(struct text_table *table);
 

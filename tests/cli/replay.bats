@@ -75,3 +75,12 @@ PY
     [[ "$output" == *"system      ready     glibc "* ]]
     [[ "$output" == *"pool        ready"* ]]
 }
+
+@test "several traces end with a summary, a row a trace" {
+    run_split replay work.yaml work.yaml -n 1 -a system,null
+    [ "$status" -eq 0 ]
+    [ "$(grep -c '^work  ' <<<"$output")" -eq 2 ]
+    [[ "$output" == *"geometric mean"* ]]
+    run_split replay work.yaml -n 1 -a system,null
+    [[ "$output" != *"geometric mean"* ]]
+}

@@ -1,0 +1,153 @@
+#include "compare/report_summary.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare/text_table.h"
+
+static const struct {
+    enum metric metric;
+    const char *title;
+    bool is_percent;
+} figures[] = {
+    {METRIC_NS_PER_OP, "ns per op", false},
+    {METRIC_FRAG_AVG, "frag. mean", false},
+    {METRIC_RETURN_AT_TROUGH, "returned", true},
+};
+enum { FIGURES = sizeof figures / sizeof figures[0] };
+
+struct summary_row {
+    char *name;
+    double *values; /* [figure][allocator], NAN where there is none */
+};
+
+static bool is_shown(const struct allocator_result *result) {
+    return result->allocator.backend != WORKER_NULL;
+}
+
+static enum err names_take(struct report_summary *summary, const struct experiment *experiment) {
+    summary->allocator_names = calloc(experiment->count, sizeof *summary->allocator_names);
+    if (!summary->allocator_names)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < experiment->count; i++)
+        if (is_shown(&experiment->results[i]))
+            snprintf(summary->allocator_names[summary->allocator_count++], sizeof *summary->allocator_names, "%s",
+                     experiment->results[i].allocator.name);
+    return ERR_OK;
+}
+
+static enum err row_make(const struct report_summary *summary, const struct report *report, struct summary_row *out) {
+    out->name = strdup(report->info->name ? report->info->name : "(no name)");
+    out->values = malloc(FIGURES * (summary->allocator_count + 1) * sizeof *out->values);
+    if (!out->name || !out->values)
+        return ERR_NOMEM;
+    for (size_t figure = 0; figure < FIGURES; figure++) {
+        double *to = out->values + figure * summary->allocator_count;
+        for (size_t i = 0; i < report->experiment->count; i++) {
+            const struct metric_value *value = &report->sets[i].values[figures[figure].metric];
+            if (is_shown(&report->experiment->results[i]))
+                *to++ = value->reason ? (double)NAN : value->estimate.value;
+        }
+    }
+    return ERR_OK;
+}
+
+enum err report_summary_add(struct report_summary *summary, const struct report *report) {
+    if (!summary->allocator_names && names_take(summary, report->experiment))
+        return ERR_NOMEM;
+    if (summary->row_count == summary->row_capacity) {
+        size_t capacity = summary->row_capacity ? summary->row_capacity * 2 : 16;
+        struct summary_row *rows = realloc(summary->rows, capacity * sizeof *rows);
+        if (!rows)
+            return ERR_NOMEM;
+        summary->rows = rows;
+        summary->row_capacity = capacity;
+    }
+    struct summary_row *row = &summary->rows[summary->row_count];
+    *row = (struct summary_row){0};
+    summary->row_count++;
+    return row_make(summary, report, row);
+}
+
+static void cell_set(struct text_table *table, size_t column, size_t figure, double value) {
+    if (isnan(value))
+        text_table_set(table, column, "n/a");
+    else if (figures[figure].is_percent)
+        text_table_set(table, column, "%.1f %%", 100 * value);
+    else
+        text_table_set(table, column, "%.*f", value < 99.95 ? 2 : 0, value);
+}
+
+static enum err head_add(struct text_table *table, const struct report_summary *summary) {
+    size_t count = summary->allocator_count;
+    enum err err = text_table_row(table);
+    for (size_t column = 0; !err && column < FIGURES * count; column++)
+        text_table_set(table, 1 + column, "%s", figures[column / count].title);
+    if (!err)
+        err = text_table_row(table);
+    if (err)
+        return err;
+    text_table_set(table, 0, "trace");
+    for (size_t column = 0; column < FIGURES * count; column++)
+        text_table_set(table, 1 + column, "%s", summary->allocator_names[column % count]);
+    return ERR_OK;
+}
+
+static enum err row_add(struct text_table *table, const struct report_summary *summary, const struct summary_row *row) {
+    enum err err = text_table_row(table);
+    if (err)
+        return err;
+    text_table_set(table, 0, "%s", row->name);
+    for (size_t column = 0; column < FIGURES * summary->allocator_count; column++)
+        cell_set(table, 1 + column, column / summary->allocator_count, row->values[column]);
+    return ERR_OK;
+}
+
+/* NAN when a trace lacks the figure, or it is not a positive number: no mean over fewer traces than its neighbour's. */
+static double column_geometric_mean(const struct report_summary *summary, size_t column) {
+    double sum = 0;
+    for (size_t i = 0; i < summary->row_count; i++)
+        sum += log(summary->rows[i].values[column]);
+    return exp(sum / (double)summary->row_count);
+}
+
+static enum err means_add(struct text_table *table, const struct report_summary *summary) {
+    enum err err = text_table_row(table);
+    if (err)
+        return err;
+    text_table_set(table, 0, "geometric mean");
+    for (size_t column = 0; column < FIGURES * summary->allocator_count; column++) {
+        size_t figure = column / summary->allocator_count;
+        if (!figures[figure].is_percent)
+            cell_set(table, 1 + column, figure, column_geometric_mean(summary, column));
+    }
+    return ERR_OK;
+}
+
+enum err report_summary_print(const struct report_summary *summary, size_t width, FILE *out) {
+    if (summary->row_count < 2)
+        return ERR_OK;
+    struct text_table *table = NULL;
+    enum err err = text_table_create(1 + FIGURES * summary->allocator_count, &table);
+    if (!err)
+        err = head_add(table, summary);
+    for (size_t i = 0; i < summary->row_count && !err; i++)
+        err = row_add(table, summary, &summary->rows[i]);
+    if (!err)
+        err = means_add(table, summary);
+    if (!err)
+        text_table_print(table, width, out);
+    text_table_destroy(table);
+    return err;
+}
+
+void report_summary_clear(struct report_summary *summary) {
+    for (size_t i = 0; i < summary->row_count; i++) {
+        free(summary->rows[i].name);
+        free(summary->rows[i].values);
+    }
+    free(summary->rows);
+    free(summary->allocator_names);
+    memset(summary, 0, sizeof *summary);
+}
