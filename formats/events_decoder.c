@@ -1,5 +1,6 @@
 #include "formats/events_decoder.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,10 @@
 struct local {
     uint64_t births;
     uint64_t last;
+    const uint8_t *at;  /* the next byte of its stream */
+    const uint8_t *end; /* of its stream */
     uint32_t thread;
+    uint32_t stream_bytes;
 };
 
 /* A thread of the whole trace, kept when anchored. */
@@ -28,22 +32,21 @@ struct item {
     uint8_t kind; /* of the event it makes */
     uint8_t domain;
     uint8_t align_log2;
+    uint8_t distance_class;
     uint32_t local;
-    uint64_t distance;
     uint64_t size_bytes;
 };
 
-enum phase { PHASE_THREAD_COUNT, PHASE_THREADS, PHASE_TABLE_COUNT, PHASE_TABLE, PHASE_ITEMS };
-
 struct events_decoder {
-    enum phase phase;
-    uint32_t todo;        /* threads or table entries still to come */
-    uint8_t token;        /* of the next table entry */
-    uint32_t events_left; /* of the member */
     struct local *locals;
     uint32_t local_count;
     uint32_t local_capacity;
+    uint32_t events_left; /* of the member */
     struct local *current;
+    uint64_t run_left; /* events until the next entry of the schedule */
+    const uint8_t *schedule, *schedule_end;
+    const uint8_t *bits;
+    uint64_t bit_at, bit_end;
     bool anchored;
     uint32_t member;
     struct known *known;
@@ -75,18 +78,8 @@ static void threads_settle(struct events_decoder *decoder) {
         decoder->known[decoder->locals[i].thread].births = decoder->locals[i].births;
 }
 
-void events_decoder_begin(struct events_decoder *decoder, uint32_t event_count) {
-    threads_settle(decoder);
-    decoder->phase = PHASE_THREAD_COUNT;
-    decoder->events_left = event_count;
-    decoder->local_count = 0;
-    decoder->member++;
-    for (unsigned token = TOKEN_FIRST; token < 256; token++)
-        decoder->table[token].form = FORM_COUNT;
-}
-
 bool events_decoder_done(const struct events_decoder *decoder) {
-    return decoder->phase == PHASE_ITEMS && decoder->events_left == 0;
+    return decoder->events_left == 0;
 }
 
 /* Records the fault; the one way out of everything below. */
@@ -143,28 +136,24 @@ static enum err thread_check(struct events_decoder *decoder, uint64_t thread, ui
 }
 
 static enum err thread_read(struct events_decoder *decoder, const uint8_t **at, const char **fault) {
-    uint64_t thread, births;
-    if (!varint_read(at, &thread) || !varint_read(at, &births) || thread >> EVENT_THREAD_BITS || births > BLOCK_SEQ_MAX)
-        return refuse(fault, "a thread or its number of blocks is out of range");
+    uint64_t thread, births, stream_bytes;
+    if (!varint_read(at, &thread) || !varint_read(at, &births) || !varint_read(at, &stream_bytes) ||
+        thread >> EVENT_THREAD_BITS || births > BLOCK_SEQ_MAX || stream_bytes > MEMBER_RAW_BYTES_MAX)
+        return refuse(fault, "a thread, its number of blocks or its number of bytes is out of range");
     enum err err = decoder->anchored ? thread_check(decoder, thread, births, fault) : ERR_OK;
     if (!err)
         err = locals_reserve(decoder, fault);
     if (err)
         return err;
-    decoder->locals[decoder->local_count++] =
-        (struct local){.births = births, .last = births, .thread = (uint32_t)thread};
+    decoder->locals[decoder->local_count++] = (struct local){
+        .births = births, .last = births, .thread = (uint32_t)thread, .stream_bytes = (uint32_t)stream_bytes};
     return ERR_OK;
 }
 
-static enum err control_read(const struct events_decoder *decoder, struct item *item, const uint8_t **at,
-                             const char **fault) {
-    uint64_t local = 0;
+static enum err control_read(struct item *item, const char **fault) {
     if (item->mode >= CONTROL_COUNT)
         return refuse(fault, "an unknown opcode");
-    if (item->mode == CONTROL_SWITCH && (!varint_read(at, &local) || local >= decoder->local_count))
-        return refuse(fault, "a switch to a thread that the member does not list");
     item->kind = item->mode == CONTROL_THREAD_START ? EVENT_THREAD_START : EVENT_THREAD_END;
-    item->local = (uint32_t)local;
     item->domain = 0;
     return ERR_OK;
 }
@@ -172,14 +161,15 @@ static enum err control_read(const struct events_decoder *decoder, struct item *
 static enum err block_read(const struct events_decoder *decoder, struct item *item, const uint8_t **at,
                            const char **fault) {
     bool other = item->form == FORM_FREE_OTHER || item->form == FORM_REALLOC_OTHER;
-    uint64_t local = 0;
+    uint64_t local = 0, class;
     if (item->mode >= MODE_COUNT)
         return refuse(fault, "an unknown opcode");
     if (other && (!varint_read(at, &local) || local >= decoder->local_count))
         return refuse(fault, "a block of a thread that the member does not list");
-    if (!varint_read(at, &item->distance) || item->distance > BLOCK_SEQ_MAX)
-        return refuse(fault, "a block is out of range");
+    if (!varint_read(at, &class) || class > DISTANCE_CLASS_MAX)
+        return refuse(fault, "a distance is out of range");
     item->local = (uint32_t)local;
+    item->distance_class = (uint8_t) class;
     item->domain = 0;
     return ERR_OK;
 }
@@ -209,7 +199,7 @@ static enum err item_read(const struct events_decoder *decoder, struct item *ite
     if (item->form >= FORM_COUNT)
         return refuse(fault, "an unknown opcode");
     if (item->form == FORM_CONTROL)
-        return control_read(decoder, item, at, fault);
+        return control_read(item, fault);
     item->kind = kinds[item->form];
     enum err err = item->form >= FORM_FREE_OWN ? block_read(decoder, item, at, fault) : ERR_OK;
     if (!err && event_makes_block(item->kind))
@@ -217,142 +207,218 @@ static enum err item_read(const struct events_decoder *decoder, struct item *ite
     return err;
 }
 
-/* The number of the block that `item` gives back; 0: its owner has not made it. */
-static inline uint64_t block_find(struct local *owner, const struct item *item) {
-    uint64_t seq;
+static enum err table_read(struct events_decoder *decoder, const uint8_t **at, const uint8_t *end, const char **fault) {
+    uint64_t count;
+    for (unsigned token = TOKEN_FIRST; token < 256; token++)
+        decoder->table[token].form = FORM_COUNT;
+    if (*at >= end || !varint_read(at, &count) || count > TABLE_ENTRIES_MAX)
+        return refuse(fault, "the number of table entries is out of range");
+    for (unsigned token = TOKEN_FIRST; token < TOKEN_FIRST + count; token++) {
+        if (*at >= end)
+            return refuse(fault, "the table is cut");
+        if (**at >= TOKEN_FIRST)
+            return refuse(fault, "a table entry that is itself a token");
+        enum err err = item_read(decoder, &decoder->table[token], at, fault);
+        if (err)
+            return err;
+    }
+    return ERR_OK;
+}
+
+static enum err threads_read(struct events_decoder *decoder, const uint8_t **at, const uint8_t *end,
+                             const char **fault) {
+    uint64_t count;
+    decoder->local_count = 0;
+    if (*at >= end || !varint_read(at, &count) || !count || count > (uint64_t)2 * MEMBER_EVENTS_MAX)
+        return refuse(fault, "the number of threads is out of range");
+    for (; count; count--) {
+        if (*at >= end)
+            return refuse(fault, "the list of threads is cut");
+        enum err err = thread_read(decoder, at, fault);
+        if (err)
+            return err;
+    }
+    return ERR_OK;
+}
+
+/* A part of the member led by its length. */
+static enum err part_read(const uint8_t **at, const uint8_t *end, const uint8_t **part, uint64_t *bytes,
+                          const char **fault) {
+    if (*at >= end || !varint_read(at, bytes) || *at > end || *bytes > (uint64_t)(end - *at))
+        return refuse(fault, "a part is longer than the member");
+    *part = *at;
+    *at += *bytes;
+    return ERR_OK;
+}
+
+/* The streams lie one behind the other and fill what is left. */
+static enum err streams_place(struct events_decoder *decoder, const uint8_t *at, const uint8_t *end,
+                              const char **fault) {
+    for (uint32_t i = 0; i < decoder->local_count; i++) {
+        struct local *local = &decoder->locals[i];
+        if (at > end || local->stream_bytes > (uint64_t)(end - at))
+            return refuse(fault, "the streams of the threads are longer than the member");
+        local->at = at;
+        at += local->stream_bytes;
+        local->end = at;
+    }
+    return at == end ? ERR_OK : refuse(fault, "the member goes on behind its last stream");
+}
+
+static enum err member_read(struct events_decoder *decoder, const uint8_t *at, const uint8_t *end, const char **fault) {
+    uint64_t schedule_bytes, bits_bytes;
+    enum err err = threads_read(decoder, &at, end, fault);
+    if (!err)
+        err = table_read(decoder, &at, end, fault);
+    if (!err)
+        err = part_read(&at, end, &decoder->schedule, &schedule_bytes, fault);
+    if (!err)
+        err = part_read(&at, end, &decoder->bits, &bits_bytes, fault);
+    if (!err)
+        err = streams_place(decoder, at, end, fault);
+    if (err)
+        return err;
+    decoder->schedule_end = decoder->schedule + schedule_bytes;
+    decoder->bit_at = 0;
+    decoder->bit_end = bits_bytes * 8;
+    decoder->run_left = 0;
+    decoder->current = decoder->locals;
+    return ERR_OK;
+}
+
+enum err events_decoder_begin(struct events_decoder *decoder, const uint8_t *raw, size_t bytes, uint32_t event_count,
+                              const char **fault) {
+    threads_settle(decoder);
+    decoder->member++;
+    decoder->local_count = 0;
+    decoder->events_left = 0;
+    if (bytes > MEMBER_RAW_BYTES_MAX)
+        return refuse(fault, "the member is too long");
+    enum err err = member_read(decoder, raw, raw + bytes, fault);
+    if (!err)
+        decoder->events_left = event_count;
+    return err;
+}
+
+/* The next `count` (< 57) of the bits; false when there are no more. */
+static inline bool bits_take(struct events_decoder *decoder, unsigned count, uint64_t *out) {
+    uint64_t word;
+    if (count > decoder->bit_end - decoder->bit_at)
+        return false;
+    memcpy(&word, decoder->bits + (decoder->bit_at >> 3), sizeof word);
+    *out = le64toh(word) >> (decoder->bit_at & 7) & (((uint64_t)1 << count) - 1);
+    decoder->bit_at += count;
+    return true;
+}
+
+/* The number of the block that `item` gives back; 0: its owner has not made it, or the bits are at their end. */
+static inline uint64_t block_find(struct events_decoder *decoder, struct local *owner, const struct item *item) {
+    uint64_t seq, distance = distance_base(item->distance_class), extra;
+    if (item->distance_class >= DISTANCE_EXACT) {
+        if (!bits_take(decoder, distance_extra_bits(item->distance_class), &extra))
+            return 0;
+        distance += extra;
+    }
     if (item->mode == MODE_AGE)
-        seq = owner->births - item->distance;
+        seq = owner->births - distance;
     else if (item->mode == MODE_FORWARD)
-        seq = owner->last + 1 + item->distance;
+        seq = owner->last + 1 + distance;
     else
-        seq = owner->last - 1 - item->distance;
+        seq = owner->last - 1 - distance;
     if (seq - 1 >= owner->births) /* 0, above it or below 0: distances are at most 2^40 */
         return 0;
     owner->last = seq;
     return seq;
 }
 
-/* Carries out an item; *to is the next event, moved on when the item is one. */
-static inline enum err item_apply(struct events_decoder *decoder, const struct item *item, struct event **to,
+/* Makes the event of an item. */
+static inline enum err item_apply(struct events_decoder *decoder, const struct item *item, struct event *to,
                                   const char **fault) {
     struct local *current = decoder->current;
     uint64_t block = 0;
     if (item->form >= FORM_FREE_OWN) {
         bool own = item->form == FORM_FREE_OWN || item->form == FORM_REALLOC_OWN;
         struct local *owner = own ? current : &decoder->locals[item->local];
-        uint64_t seq = block_find(owner, item);
+        uint64_t seq = block_find(decoder, owner, item);
         if (!seq)
             return refuse(fault, "a block that was never made is given back");
         block = event_block_name(owner->thread, seq);
-    } else if (item->form == FORM_CONTROL && item->mode == CONTROL_SWITCH) {
-        decoder->current = &decoder->locals[item->local];
-        return ERR_OK;
     }
     if (event_makes_block(item->kind) && ++current->births > BLOCK_SEQ_MAX)
         return refuse(fault, "a thread makes more blocks than can be numbered");
-    *(*to)++ = (struct event){.size_bytes = item->size_bytes,
-                              .block = block,
-                              .thread = current->thread,
-                              .kind = item->kind,
-                              .domain = item->domain,
-                              .align_log2 = item->align_log2};
+    *to = (struct event){.size_bytes = item->size_bytes,
+                         .block = block,
+                         .thread = current->thread,
+                         .kind = item->kind,
+                         .domain = item->domain,
+                         .align_log2 = item->align_log2};
     return ERR_OK;
 }
 
-static enum err items_run(struct events_decoder *decoder, struct decoder_piece *piece, const uint8_t *stop,
-                          struct event *events, size_t room, size_t *made, const char **fault) {
-    const uint8_t *at = piece->from;
-    struct event *to = events;
-    struct event *full = events + (room < decoder->events_left ? room : decoder->events_left);
-    enum err err = ERR_OK;
-    while (to < full && at < stop && !err) {
+static enum err schedule_step(struct events_decoder *decoder, const char **fault) {
+    uint64_t local, more;
+    if (decoder->schedule >= decoder->schedule_end)
+        return refuse(fault, "the schedule ends before the events");
+    if (!varint_read(&decoder->schedule, &local) || !varint_read(&decoder->schedule, &more) ||
+        decoder->schedule > decoder->schedule_end || local >= decoder->local_count || more >= decoder->events_left)
+        return refuse(fault, "a run of events is out of range");
+    decoder->current = &decoder->locals[local];
+    decoder->run_left = more + 1;
+    return ERR_OK;
+}
+
+/* `count` events of the current thread. */
+static enum err run_decode(struct events_decoder *decoder, struct event *to, size_t count, const char **fault) {
+    const uint8_t *at = decoder->current->at, *end = decoder->current->end;
+    for (struct event *stop = to + count; to < stop; to++) {
         struct item read;
+        if (at >= end)
+            return refuse(fault, "the stream of a thread ends before its events");
         const struct item *item = &decoder->table[*at];
-        if (*at >= TOKEN_FIRST) {
-            at++;
-            if (item->form == FORM_COUNT)
-                err = refuse(fault, "a token that the member's table does not define");
-        } else {
-            err = item_read(decoder, &read, &at, fault);
+        if (*at < TOKEN_FIRST) {
+            enum err err = item_read(decoder, &read, &at, fault);
+            if (err)
+                return err;
             item = &read;
+        } else if (at++, item->form == FORM_COUNT) {
+            return refuse(fault, "a token that the member's table does not define");
         }
-        if (!err)
-            err = item_apply(decoder, item, &to, fault);
-    }
-    if (at > piece->end)
-        err = refuse(fault, "the last item is cut");
-    if (err)
-        return err;
-    decoder->events_left -= (uint32_t)(to - events);
-    *made = (size_t)(to - events);
-    piece->from = at;
-    return ERR_OK;
-}
-
-static enum err count_read(struct events_decoder *decoder, const uint8_t **at, uint64_t minimum, uint64_t maximum,
-                           const char **fault) {
-    uint64_t count;
-    if (!varint_read(at, &count) || count < minimum || count > maximum)
-        return refuse(fault, "a number of threads or table entries is out of range");
-    decoder->todo = (uint32_t)count;
-    decoder->token = TOKEN_FIRST;
-    decoder->phase++;
-    return ERR_OK;
-}
-
-/* One step of what comes before the items: a count, a thread or a table entry. */
-static enum err head_step(struct events_decoder *decoder, const uint8_t **at, const char **fault) {
-    switch (decoder->phase) {
-    case PHASE_THREAD_COUNT:
-        return count_read(decoder, at, 1, (uint64_t)2 * MEMBER_ITEMS_MAX, fault);
-    case PHASE_THREADS:
-        decoder->todo--;
-        return thread_read(decoder, at, fault);
-    case PHASE_TABLE_COUNT:
-        return count_read(decoder, at, 0, TABLE_ENTRIES_MAX, fault);
-    case PHASE_TABLE:
-        if (**at >= TOKEN_FIRST)
-            return refuse(fault, "a table entry that is itself a token");
-        decoder->todo--;
-        return item_read(decoder, &decoder->table[decoder->token++], at, fault);
-    case PHASE_ITEMS:
-        break;
-    }
-    return ERR_OK;
-}
-
-/* Threads and table, up to the first item. */
-static enum err head_run(struct events_decoder *decoder, struct decoder_piece *piece, const uint8_t *stop,
-                         const char **fault) {
-    while (decoder->phase != PHASE_ITEMS && piece->from < stop) {
-        enum err err = head_step(decoder, &piece->from, fault);
+        enum err err = item_apply(decoder, item, to, fault);
         if (err)
             return err;
-        if (piece->from > piece->end)
-            return refuse(fault, "the list of threads or the table is cut");
-        if ((decoder->phase == PHASE_THREADS || decoder->phase == PHASE_TABLE) && !decoder->todo)
-            decoder->phase++;
     }
-    decoder->current = decoder->locals;
+    if (at > end)
+        return refuse(fault, "the last item of a stream is cut");
+    decoder->current->at = at;
     return ERR_OK;
 }
 
-enum err events_decoder_run(struct events_decoder *decoder, struct decoder_piece *piece, struct event *events,
-                            size_t room, size_t *made, const char **fault) {
-    size_t available = (size_t)(piece->end - piece->from);
-    const uint8_t *stop = piece->last                  ? piece->end
-                          : available < ITEM_BYTES_MAX ? piece->from
-                                                       : piece->end - ITEM_BYTES_MAX;
+/* After the last event: nothing may be left over, padding bits apart. */
+static enum err member_end_check(const struct events_decoder *decoder, const char **fault) {
+    if (decoder->schedule != decoder->schedule_end || decoder->bit_end - decoder->bit_at >= 8)
+        return refuse(fault, "the schedule or the bits go on behind the last event");
+    for (uint32_t i = 0; i < decoder->local_count; i++)
+        if (decoder->locals[i].at != decoder->locals[i].end)
+            return refuse(fault, "the stream of a thread goes on behind its last event");
+    return ERR_OK;
+}
+
+enum err events_decoder_run(struct events_decoder *decoder, struct event *events, size_t room, size_t *made,
+                            const char **fault) {
     size_t count = 0;
     enum err err = ERR_OK;
-    if (decoder->phase != PHASE_ITEMS)
-        err = head_run(decoder, piece, stop, fault);
-    if (!err && decoder->phase == PHASE_ITEMS)
-        err = items_run(decoder, piece, stop, events, room, &count, fault);
-    if (!err && piece->last && piece->from == piece->end && !events_decoder_done(decoder))
-        err = refuse(fault, "the member holds fewer events than its header says");
-    if (!err && piece->from < piece->end && events_decoder_done(decoder))
-        err = refuse(fault, "the member goes on behind its last event");
+    bool was_done = events_decoder_done(decoder);
+    while (!err && count < room && decoder->events_left) {
+        if (!decoder->run_left && (err = schedule_step(decoder, fault)))
+            break;
+        size_t run = room - count < decoder->run_left ? room - count : decoder->run_left;
+        err = run_decode(decoder, events + count, run, fault);
+        decoder->run_left -= run;
+        decoder->events_left -= (uint32_t)run;
+        count += run;
+    }
+    if (!err && !was_done && events_decoder_done(decoder))
+        err = member_end_check(decoder, fault);
     if (!err)
         *made = count;
     return err;

@@ -7,12 +7,12 @@
 #include "formats/varint.h"
 
 enum {
-    SHORT_BYTES = 8,                   /* items up to this length can get a token */
-    TOKEN_COUNT_MIN = 3,               /* rarer items do not pay for their table entry */
-    EXPLICIT_BYTES_FULL = 1 << 20,     /* a member ends when its items without tokens would take this much */
-    ITEMS_FULL = MEMBER_ITEMS_MAX - 2, /* room for the last event and the switch before it */
-    BUCKETS = 2 * MEMBER_ITEMS_MAX,
-    ENTRY_LONG = 0xff
+    SHORT_BYTES = 8,               /* items up to this length can get a token */
+    TOKEN_COUNT_MIN = 3,           /* rarer items do not pay for their table entry */
+    EXPLICIT_BYTES_FULL = 1 << 20, /* a member ends when it would take this much without tokens */
+    BUCKETS = 2 * MEMBER_EVENTS_MAX,
+    THREAD_BYTES_MAX = 3 * VARINT_BYTES_MAX, /* an entry of the list of threads */
+    RUN_BYTES_MAX = 2 * 4                    /* an entry of the schedule */
 };
 
 struct thread_state {
@@ -20,6 +20,20 @@ struct thread_state {
     uint64_t last;   /* number of the block it lost last; births at the start of the member when none */
     uint32_t local;  /* its number in the member whose number is `member` */
     uint32_t member;
+};
+
+/* A thread of the member. */
+struct local {
+    uint64_t births_before;
+    uint32_t thread;
+    uint32_t stream_bytes;
+    uint8_t *to; /* where its stream goes on */
+};
+
+/* Events in a row of one thread. */
+struct run {
+    uint32_t local;
+    uint32_t count;
 };
 
 /* A distinct item of the member. */
@@ -38,49 +52,54 @@ struct item {
 struct events_encoder {
     struct thread_state *threads;
     uint32_t thread_capacity;
-    uint32_t member;      /* number of the member under way, from 1 */
-    uint8_t *thread_list; /* of this member: thread and births so far, in order of appearance */
-    size_t thread_list_bytes;
+    uint32_t member; /* number of the member under way, from 1 */
+    struct local *locals;
     uint32_t local_count;
-    uint32_t current; /* thread of the last event in this member */
-    uint32_t event_count;
+    struct run *runs;
+    uint32_t run_count;
+    uint8_t *bits;
+    uint64_t bit_count;
 
-    uint32_t *items; /* entry numbers */
+    uint32_t *items; /* entry number of every event */
     uint32_t item_count;
     struct entry *entries;
     uint32_t entry_count;
     uint32_t *buckets; /* hash of entries: number + 1 */
     uint8_t *long_bytes;
     size_t long_count;
-    size_t explicit_bytes; /* what items and thread list take without tokens */
+    size_t explicit_bytes; /* what all of it takes without tokens */
 
     uint8_t *raw;
 };
 
-/* One event can pass the mark by two items and two threads. */
-enum { EXPLICIT_CAPACITY = EXPLICIT_BYTES_FULL + 2 * ITEM_BYTES_MAX + 4 * VARINT_BYTES_MAX };
-_Static_assert(EXPLICIT_CAPACITY + 2 * VARINT_BYTES_MAX + TABLE_ENTRIES_MAX * SHORT_BYTES <= MEMBER_RAW_BYTES_MAX,
+/* One event can pass the mark by an item, two threads, a run and a distance. */
+enum { EXPLICIT_CAPACITY = EXPLICIT_BYTES_FULL + ITEM_BYTES_MAX + 2 * THREAD_BYTES_MAX + RUN_BYTES_MAX + 8 };
+_Static_assert(EXPLICIT_CAPACITY + 4 * VARINT_BYTES_MAX + TABLE_ENTRIES_MAX * SHORT_BYTES <= MEMBER_RAW_BYTES_MAX,
                "a full member keeps to the limit of readers");
 
 static void member_begin(struct events_encoder *encoder) {
     memset(encoder->buckets, 0, BUCKETS * sizeof *encoder->buckets);
+    memset(encoder->bits, 0, EXPLICIT_CAPACITY);
     encoder->member++;
-    encoder->local_count = encoder->event_count = encoder->item_count = encoder->entry_count = 0;
-    encoder->thread_list_bytes = encoder->long_count = encoder->explicit_bytes = 0;
+    encoder->local_count = encoder->run_count = encoder->item_count = encoder->entry_count = 0;
+    encoder->bit_count = 0;
+    encoder->long_count = encoder->explicit_bytes = 0;
 }
 
 enum err events_encoder_create(struct events_encoder **out) {
     struct events_encoder *encoder = calloc(1, sizeof *encoder);
     if (!encoder)
         return ERR_NOMEM;
-    encoder->thread_list = malloc(EXPLICIT_CAPACITY);
-    encoder->items = malloc(MEMBER_ITEMS_MAX * sizeof *encoder->items);
-    encoder->entries = malloc(MEMBER_ITEMS_MAX * sizeof *encoder->entries);
+    encoder->locals = malloc((EXPLICIT_BYTES_FULL / THREAD_BYTES_MAX + 3) * sizeof *encoder->locals);
+    encoder->runs = malloc(MEMBER_EVENTS_MAX * sizeof *encoder->runs);
+    encoder->bits = malloc(EXPLICIT_CAPACITY);
+    encoder->items = malloc(MEMBER_EVENTS_MAX * sizeof *encoder->items);
+    encoder->entries = malloc(MEMBER_EVENTS_MAX * sizeof *encoder->entries);
     encoder->buckets = malloc(BUCKETS * sizeof *encoder->buckets);
     encoder->long_bytes = malloc(EXPLICIT_CAPACITY);
     encoder->raw = malloc(MEMBER_RAW_BYTES_MAX);
-    if (!encoder->thread_list || !encoder->items || !encoder->entries || !encoder->buckets || !encoder->long_bytes ||
-        !encoder->raw) {
+    if (!encoder->locals || !encoder->runs || !encoder->bits || !encoder->items || !encoder->entries ||
+        !encoder->buckets || !encoder->long_bytes || !encoder->raw) {
         events_encoder_destroy(encoder);
         return ERR_NOMEM;
     }
@@ -93,7 +112,9 @@ void events_encoder_destroy(struct events_encoder *encoder) {
     if (!encoder)
         return;
     free(encoder->threads);
-    free(encoder->thread_list);
+    free(encoder->locals);
+    free(encoder->runs);
+    free(encoder->bits);
     free(encoder->items);
     free(encoder->entries);
     free(encoder->buckets);
@@ -125,10 +146,8 @@ static struct thread_state *thread_use(struct events_encoder *encoder, uint32_t 
     state->member = encoder->member;
     state->last = state->births;
     state->local = encoder->local_count++;
-    uint8_t *from = encoder->thread_list + encoder->thread_list_bytes;
-    size_t bytes = (size_t)(varint_write(varint_write(from, thread), state->births) - from);
-    encoder->thread_list_bytes += bytes;
-    encoder->explicit_bytes += bytes;
+    encoder->locals[state->local] = (struct local){.births_before = state->births, .thread = thread};
+    encoder->explicit_bytes += THREAD_BYTES_MAX;
     return state;
 }
 
@@ -180,6 +199,12 @@ static void item_add(struct events_encoder *encoder, const struct item *item) {
     encoder->explicit_bytes += item->length;
 }
 
+static void bits_append(struct events_encoder *encoder, uint64_t value, unsigned count) {
+    uint8_t *at = encoder->bits + encoder->bit_count / 8;
+    little_write(at, little_read(at, 8) | value << encoder->bit_count % 8, 8);
+    encoder->bit_count += count;
+}
+
 /* Age, unless the step from the block the owner lost last is much shorter (a structure being taken down in order). */
 static enum block_mode block_distance(struct thread_state *owner, uint64_t seq, uint64_t *distance) {
     uint64_t age = owner->births - seq;
@@ -206,7 +231,10 @@ static void item_begin_block(struct events_encoder *encoder, struct item *item, 
         item_begin(item, other, mode);
         item_append(item, owner->local);
     }
-    item_append(item, distance);
+    unsigned class = distance_class(distance), extra = distance_extra_bits(class);
+    item_append(item, class);
+    bits_append(encoder, distance - distance_base(class), extra);
+    encoder->explicit_bytes += (extra + 7) / 8;
 }
 
 static void item_make(struct events_encoder *encoder, struct item *item, const struct event *event) {
@@ -245,31 +273,36 @@ static void item_make(struct events_encoder *encoder, struct item *item, const s
         item_append(item, event->size_bytes);
 }
 
+static void run_extend(struct events_encoder *encoder, uint32_t local) {
+    struct run *last = encoder->runs + encoder->run_count - 1;
+    if (encoder->run_count && last->local == local) {
+        last->count++;
+        return;
+    }
+    encoder->runs[encoder->run_count++] = (struct run){.local = local, .count = 1};
+    encoder->explicit_bytes += RUN_BYTES_MAX;
+}
+
 enum err events_encoder_add(struct events_encoder *encoder, const struct event *event) {
     struct item item;
     enum err err = threads_reserve(encoder, event->thread);
     if (err)
         return err;
     struct thread_state *thread = thread_use(encoder, event->thread);
-    if (encoder->event_count && event->thread != encoder->current) {
-        item_begin(&item, FORM_CONTROL, CONTROL_SWITCH);
-        item_append(&item, thread->local);
-        item_add(encoder, &item);
-    }
-    encoder->current = event->thread;
+    run_extend(encoder, thread->local);
+    item.length = 0;
     item_make(encoder, &item, event);
     item_add(encoder, &item);
     thread->births += (uint64_t)event_makes_block(event->kind);
-    encoder->event_count++;
     return ERR_OK;
 }
 
 bool events_encoder_full(const struct events_encoder *encoder) {
-    return encoder->item_count > ITEMS_FULL || encoder->explicit_bytes >= EXPLICIT_BYTES_FULL;
+    return encoder->item_count == MEMBER_EVENTS_MAX || encoder->explicit_bytes >= EXPLICIT_BYTES_FULL;
 }
 
 uint32_t events_encoder_count(const struct events_encoder *encoder) {
-    return encoder->event_count;
+    return encoder->item_count;
 }
 
 /* Most frequent first; equally frequent ones in order of appearance, so that output depends on nothing else. */
@@ -288,45 +321,101 @@ static uint8_t *entry_write(const struct events_encoder *encoder, const struct e
     return to + entry->length;
 }
 
-/* Gives tokens to the best entries and writes the table. */
-static enum err table_write(struct events_encoder *encoder, uint8_t **to) {
-    struct entry **order = malloc((encoder->entry_count + 1) * sizeof(struct entry *));
-    size_t candidates = 0;
-    if (!order)
+/* Gives tokens to the best entries; *order lists them, owned by the caller. */
+static enum err tokens_give(struct events_encoder *encoder, struct entry ***order, size_t *chosen) {
+    struct entry **candidates = malloc((encoder->entry_count + 1) * sizeof(struct entry *));
+    size_t count = 0;
+    if (!candidates)
         return ERR_NOMEM;
     for (uint32_t i = 0; i < encoder->entry_count; i++)
         if (encoder->entries[i].length <= SHORT_BYTES && encoder->entries[i].count >= TOKEN_COUNT_MIN)
-            order[candidates++] = &encoder->entries[i];
-    qsort(order, candidates, sizeof(struct entry *), entry_order);
-    size_t chosen = candidates < TABLE_ENTRIES_MAX ? candidates : TABLE_ENTRIES_MAX;
-    *to = varint_write(*to, chosen);
-    for (size_t i = 0; i < chosen; i++) {
-        order[i]->token = (uint8_t)(TOKEN_FIRST + i);
-        *to = entry_write(encoder, order[i], *to);
-    }
-    free(order);
+            candidates[count++] = &encoder->entries[i];
+    qsort(candidates, count, sizeof(struct entry *), entry_order);
+    *chosen = count < TABLE_ENTRIES_MAX ? count : TABLE_ENTRIES_MAX;
+    for (size_t i = 0; i < *chosen; i++)
+        candidates[i]->token = (uint8_t)(TOKEN_FIRST + i);
+    *order = candidates;
     return ERR_OK;
 }
 
-static uint8_t *items_write(const struct events_encoder *encoder, uint8_t *to) {
-    for (uint32_t i = 0; i < encoder->item_count; i++) {
-        const struct entry *entry = &encoder->entries[encoder->items[i]];
-        if (entry->token)
-            *to++ = entry->token;
-        else
-            to = entry_write(encoder, entry, to);
+static void streams_measure(struct events_encoder *encoder) {
+    const uint32_t *item = encoder->items;
+    for (uint32_t i = 0; i < encoder->run_count; i++) {
+        struct local *local = &encoder->locals[encoder->runs[i].local];
+        for (uint32_t left = encoder->runs[i].count; left; left--, item++)
+            local->stream_bytes += encoder->entries[*item].token ? 1 : encoder->entries[*item].length;
+    }
+}
+
+static uint8_t *threads_write(const struct events_encoder *encoder, uint8_t *to) {
+    to = varint_write(to, encoder->local_count);
+    for (uint32_t i = 0; i < encoder->local_count; i++) {
+        const struct local *local = &encoder->locals[i];
+        to = varint_write(to, local->thread);
+        to = varint_write(to, local->births_before);
+        to = varint_write(to, local->stream_bytes);
+    }
+    return to;
+}
+
+static uint8_t *table_write(const struct events_encoder *encoder, struct entry *const *order, size_t count,
+                            uint8_t *to) {
+    to = varint_write(to, count);
+    for (size_t i = 0; i < count; i++)
+        to = entry_write(encoder, order[i], to);
+    return to;
+}
+
+static uint8_t *schedule_write(const struct events_encoder *encoder, uint8_t *to) {
+    uint8_t run[RUN_BYTES_MAX];
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < encoder->run_count; i++)
+        bytes += (size_t)(varint_write(varint_write(run, encoder->runs[i].local), encoder->runs[i].count - 1) - run);
+    to = varint_write(to, bytes);
+    for (uint32_t i = 0; i < encoder->run_count; i++)
+        to = varint_write(varint_write(to, encoder->runs[i].local), encoder->runs[i].count - 1);
+    return to;
+}
+
+static uint8_t *bits_write(const struct events_encoder *encoder, uint8_t *to) {
+    size_t bytes = (encoder->bit_count + 7) / 8;
+    to = varint_write(to, bytes);
+    memcpy(to, encoder->bits, bytes);
+    return to + bytes;
+}
+
+static uint8_t *streams_write(struct events_encoder *encoder, uint8_t *to) {
+    const uint32_t *item = encoder->items;
+    for (uint32_t i = 0; i < encoder->local_count; i++) {
+        encoder->locals[i].to = to;
+        to += encoder->locals[i].stream_bytes;
+    }
+    for (uint32_t i = 0; i < encoder->run_count; i++) {
+        struct local *local = &encoder->locals[encoder->runs[i].local];
+        for (uint32_t left = encoder->runs[i].count; left; left--, item++) {
+            const struct entry *entry = &encoder->entries[*item];
+            if (entry->token)
+                *local->to++ = entry->token;
+            else
+                local->to = entry_write(encoder, entry, local->to);
+        }
     }
     return to;
 }
 
 enum err events_encoder_take(struct events_encoder *encoder, const uint8_t **bytes, size_t *count) {
-    uint8_t *to = varint_write(encoder->raw, encoder->local_count);
-    memcpy(to, encoder->thread_list, encoder->thread_list_bytes);
-    to += encoder->thread_list_bytes;
-    enum err err = table_write(encoder, &to);
+    struct entry **order;
+    size_t chosen;
+    enum err err = tokens_give(encoder, &order, &chosen);
     if (err)
         return err;
-    to = items_write(encoder, to);
+    streams_measure(encoder);
+    uint8_t *to = threads_write(encoder, encoder->raw);
+    to = table_write(encoder, order, chosen, to);
+    to = schedule_write(encoder, to);
+    to = bits_write(encoder, to);
+    to = streams_write(encoder, to);
+    free(order);
     *bytes = encoder->raw;
     *count = (size_t)(to - encoder->raw);
     member_begin(encoder);

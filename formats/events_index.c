@@ -112,7 +112,7 @@ static bool entries_parse(const uint8_t *from, const uint8_t *end, uint64_t inde
     for (size_t i = 0; i < index->count; i++) {
         uint64_t member_bytes, event_count;
         if (from >= end || !varint_read(&from, &member_bytes) || !varint_read(&from, &event_count) ||
-            member_bytes > UINT32_MAX || event_count > MEMBER_ITEMS_MAX)
+            member_bytes > UINT32_MAX || event_count > MEMBER_EVENTS_MAX)
             return false;
         index->entries[i] = (struct events_index_entry){.byte = byte,
                                                         .first_event = first_event,

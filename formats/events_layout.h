@@ -14,7 +14,7 @@ enum {
     MEMBER_HEADER_BYTES = 44,
     MEMBER_TRAILER_BYTES = 8,
     MEMBER_END_BYTES = MEMBER_HEADER_BYTES + 2 + MEMBER_TRAILER_BYTES, /**< the end member: nothing, deflated */
-    MEMBER_ITEMS_MAX = 1 << 18, /**< items in one member, thread switches included; so events, too */
+    MEMBER_EVENTS_MAX = 1 << 18,
     MEMBER_RAW_BYTES_MAX = 1 << 21,
     ITEM_BYTES_MAX = 32, /**< opcode and three varints, rounded up */
     TOKEN_FIRST = 0x30,  /**< bytes below are opcodes, from here on they stand for an entry of the member's table */
@@ -47,7 +47,7 @@ enum item_form {
 };
 _Static_assert(FORM_COUNT * 4 <= TOKEN_FIRST, "opcodes end below the tokens");
 
-enum item_control { CONTROL_SWITCH, CONTROL_THREAD_START, CONTROL_THREAD_END, CONTROL_COUNT };
+enum item_control { CONTROL_THREAD_START, CONTROL_THREAD_END, CONTROL_COUNT };
 
 /** How a block is told from the other blocks of its owner. */
 enum block_mode {
@@ -56,6 +56,24 @@ enum block_mode {
     MODE_BACKWARD, /**< … and this older one */
     MODE_COUNT
 };
+
+/*
+ * Distances are split: their class stands in the item, and the bits that are as good as random in the bits part.
+ * Classes below DISTANCE_EXACT are the distance; class c above is 2^(c − 2) plus a number of c − 2 bits.
+ */
+enum { DISTANCE_EXACT = 4, DISTANCE_CLASS_MAX = EVENT_BLOCK_SEQ_BITS + 1 };
+
+static inline unsigned distance_extra_bits(unsigned class) {
+    return class < DISTANCE_EXACT ? 0 : class - 2;
+}
+
+static inline uint64_t distance_base(unsigned class) {
+    return class < DISTANCE_EXACT ? class : (uint64_t)1 << (class - 2);
+}
+
+static inline unsigned distance_class(uint64_t distance) {
+    return distance < DISTANCE_EXACT ? (unsigned)distance : 65u - (unsigned)__builtin_clzll(distance);
+}
 
 static inline uint8_t opcode_make(enum item_form form, unsigned low) {
     return (uint8_t)(form << 2 | low);

@@ -13,9 +13,9 @@
 #include "formats/events_layout.h"
 #include "formats/varint.h"
 
-enum { EVENTS_PER_BLOCK = 4096, RAW_BYTES = 1 << 15 };
+enum { EVENTS_PER_BLOCK = 4096, RAW_BYTES_FIRST = 1 << 19, PIECE_BYTES = 1 << 15 };
 
-enum state { STATE_BETWEEN_MEMBERS, STATE_IN_MEMBER, STATE_FINISHED, STATE_FAILED };
+enum state { STATE_BETWEEN_MEMBERS, STATE_IN_MEMBER, STATE_DECODING, STATE_FINISHED, STATE_FAILED };
 
 struct events_reader {
     enum state state;
@@ -29,7 +29,6 @@ struct events_reader {
 
     struct member_header header; /* of the member under way */
     uint64_t member_byte;        /* where it starts */
-    bool inflated;               /* its compressed data has ended */
     uint32_t raw_crc;
     uint64_t raw_total;
     uint64_t emitted_count; /* its events handed out */
@@ -43,8 +42,9 @@ struct events_reader {
     struct events_decoder *decoder;
     z_stream inflate;
     struct events_input input;
-    size_t raw_from, raw_end;
-    uint8_t raw[RAW_BYTES + ITEM_BYTES_MAX];
+    uint8_t *raw; /* content of the events member under way */
+    size_t raw_capacity;
+    uint8_t piece[PIECE_BYTES]; /* of the content of other members */
     struct event events[EVENTS_PER_BLOCK];
 };
 
@@ -84,6 +84,7 @@ static enum err position_set(struct events_reader *reader, uint64_t byte, uint64
     reader->state = STATE_BETWEEN_MEMBERS;
     reader->whole = byte == 0;
     reader->done = (struct events_progress){.event_count = first_event, .bytes = byte};
+    reader->emitted_count = 0;
     reader->index_seen = false;
     reader->index_crc = 0;
     reader->index_bytes = 0;
@@ -156,6 +157,7 @@ void events_reader_close(struct events_reader *reader) {
     events_input_close(&reader->input);
     inflateEnd(&reader->inflate);
     events_decoder_destroy(reader->decoder);
+    free(reader->raw);
     free(reader->expected_sha256);
     free(reader->path);
     free(reader);
@@ -172,7 +174,7 @@ static enum err header_check(struct events_reader *reader, struct diag *diag) {
         return member_fault(reader, "this member is not in its place: events, then the index, then the end", diag);
     switch (header->kind) {
     case MEMBER_EVENTS:
-        if (!header->value || header->value > MEMBER_ITEMS_MAX)
+        if (!header->value || header->value > MEMBER_EVENTS_MAX)
             return member_fault(reader, "this member's number of events is out of range", diag);
         break;
     case MEMBER_INDEX:
@@ -204,12 +206,8 @@ static enum err member_enter(struct events_reader *reader, struct diag *diag) {
         return err;
     events_input_skip(input, MEMBER_HEADER_BYTES);
     inflateReset(&reader->inflate);
-    reader->inflated = false;
     reader->raw_crc = 0;
     reader->raw_total = reader->emitted_count = 0;
-    reader->raw_from = reader->raw_end = 0;
-    if (reader->header.kind == MEMBER_EVENTS)
-        events_decoder_begin(reader->decoder, (uint32_t)reader->header.value);
     reader->state = STATE_IN_MEMBER;
     return ERR_OK;
 }
@@ -224,37 +222,55 @@ static enum err raw_account(struct events_reader *reader, const uint8_t *bytes, 
     return ERR_OK;
 }
 
-/* Inflates the next piece of the member behind what is left of the last one. */
-static enum err raw_refill(struct events_reader *reader, struct diag *diag) {
+/* Where the next content goes: the content of events members is kept, that of the others passes by. */
+static enum err raw_room(struct events_reader *reader, uint8_t **to, size_t *room, struct diag *diag) {
+    if (reader->header.kind != MEMBER_EVENTS) {
+        *to = reader->piece;
+        *room = PIECE_BYTES;
+        return ERR_OK;
+    }
+    if (reader->raw_total == reader->raw_capacity) {
+        size_t capacity = reader->raw_capacity ? 2 * reader->raw_capacity : RAW_BYTES_FIRST;
+        uint8_t *raw = realloc(reader->raw, capacity + DECODER_SLACK_BYTES);
+        if (!raw)
+            return out_of_memory(reader->path, diag);
+        memset(raw + capacity, 0, DECODER_SLACK_BYTES);
+        reader->raw = raw;
+        reader->raw_capacity = capacity;
+    }
+    *to = reader->raw + reader->raw_total;
+    *room = reader->raw_capacity - reader->raw_total;
+    return ERR_OK;
+}
+
+/* Inflates the next piece of the member; *ended: its compressed data is at its end. */
+static enum err raw_inflate(struct events_reader *reader, bool *ended, struct diag *diag) {
     struct events_input *input = &reader->input;
+    uint8_t *to = NULL;
+    size_t room = 0;
     enum err err = events_input_fill(input, 1, diag);
+    if (!err && !input->available)
+        err = cut_fault(reader, diag);
+    if (!err)
+        err = raw_room(reader, &to, &room, diag);
     if (err)
         return err;
-    if (!input->available)
-        return cut_fault(reader, diag);
     uint64_t limit = reader->member_byte + reader->header.member_bytes - MEMBER_TRAILER_BYTES - input->byte;
-    memmove(reader->raw, reader->raw + reader->raw_from, reader->raw_end - reader->raw_from);
-    reader->raw_end -= reader->raw_from;
-    reader->raw_from = 0;
-
     z_stream *stream = &reader->inflate;
     uInt offered = (uInt)(input->available < limit ? input->available : limit);
     stream->next_in = input->at;
     stream->avail_in = offered;
-    stream->next_out = reader->raw + reader->raw_end;
-    stream->avail_out = (uInt)(RAW_BYTES - reader->raw_end);
+    stream->next_out = to;
+    stream->avail_out = (uInt)room;
     int result = inflate(stream, Z_NO_FLUSH);
-    size_t made = (size_t)(stream->next_out - (reader->raw + reader->raw_end));
     events_input_skip(input, offered - stream->avail_in);
     if (result == Z_MEM_ERROR)
         return out_of_memory(reader->path, diag);
     if (result != Z_OK && result != Z_STREAM_END)
         return diag_at_byte(diag, ERR_FORMAT, reader->path, input->byte,
                             "damaged compressed data in the member that begins at byte %" PRIu64, reader->member_byte);
-    reader->inflated = result == Z_STREAM_END;
-    err = raw_account(reader, reader->raw + reader->raw_end, made, diag);
-    reader->raw_end += made;
-    return err;
+    *ended = result == Z_STREAM_END;
+    return raw_account(reader, to, (size_t)(stream->next_out - to), diag);
 }
 
 /* What the index must say of the member just read. */
@@ -305,60 +321,59 @@ static enum err trailer_check(struct events_reader *reader, struct diag *diag) {
     return ERR_OK;
 }
 
-static enum err member_leave(struct events_reader *reader, struct diag *diag) {
-    enum err err = trailer_check(reader, diag);
-    if (err)
-        return err;
-    reader->state = STATE_BETWEEN_MEMBERS;
-    switch (reader->header.kind) {
-    case MEMBER_EVENTS:
-        index_expect(reader);
-        reader->done.member_count++;
-        reader->done.event_count += reader->header.value;
-        break;
-    case MEMBER_INDEX:
-        if (reader->whole && (reader->raw_crc != reader->index_crc || reader->raw_total != reader->index_bytes))
-            return member_fault(reader, "the index does not agree with the members", diag);
-        reader->index_seen = true;
-        reader->index_byte = reader->member_byte;
-        break;
-    case MEMBER_END:
-    case MEMBER_KIND_COUNT:
-        err = reader->raw_total ? member_fault(reader, "the end member is not empty", diag) : file_check(reader, diag);
-        reader->state = STATE_FINISHED;
-        break;
-    }
-    reader->done.bytes = reader->input.byte;
-    return err;
-}
-
-static enum err piece_decode(struct events_reader *reader, size_t *made, struct diag *diag) {
+/* An events member's content is whole and intact: now it may be decoded. */
+static enum err events_begin(struct events_reader *reader, struct diag *diag) {
     const char *fault;
-    struct decoder_piece piece = {
-        .from = reader->raw + reader->raw_from, .end = reader->raw + reader->raw_end, .last = reader->inflated};
-    enum err err = events_decoder_run(reader->decoder, &piece, reader->events, EVENTS_PER_BLOCK, made, &fault);
+    enum err err =
+        events_decoder_begin(reader->decoder, reader->raw, reader->raw_total, (uint32_t)reader->header.value, &fault);
+    reader->state = STATE_DECODING;
     if (err == ERR_NOMEM)
         return out_of_memory(reader->path, diag);
-    if (err)
-        return member_fault(reader, fault, diag);
-    reader->raw_from = (size_t)(piece.from - reader->raw);
+    return err ? member_fault(reader, fault, diag) : ERR_OK;
+}
+
+static enum err index_check(struct events_reader *reader, struct diag *diag) {
+    if (reader->whole && (reader->raw_crc != reader->index_crc || reader->raw_total != reader->index_bytes))
+        return member_fault(reader, "the index does not agree with the members", diag);
+    reader->index_seen = true;
+    reader->index_byte = reader->member_byte;
+    reader->state = STATE_BETWEEN_MEMBERS;
     return ERR_OK;
 }
 
-/* One step inside a member: inflate when there is too little, decode, and leave when all is used. */
-static enum err member_step(struct events_reader *reader, size_t *made, struct diag *diag) {
+/* Reads the member's content to its end, checks it, and does what its kind asks for. */
+static enum err member_take(struct events_reader *reader, struct diag *diag) {
     enum err err = ERR_OK;
-    if (!reader->inflated && reader->raw_end - reader->raw_from <= ITEM_BYTES_MAX)
-        err = raw_refill(reader, diag);
+    for (bool ended = false; !err && !ended;)
+        err = raw_inflate(reader, &ended, diag);
+    if (!err)
+        err = trailer_check(reader, diag);
     if (err)
         return err;
     if (reader->header.kind == MEMBER_EVENTS)
-        err = piece_decode(reader, made, diag);
-    else
-        reader->raw_from = reader->raw_end;
-    if (!err && reader->inflated && reader->raw_from == reader->raw_end && !*made)
-        err = member_leave(reader, diag);
-    return err;
+        return events_begin(reader, diag);
+    if (reader->header.kind == MEMBER_INDEX)
+        return index_check(reader, diag);
+    reader->state = STATE_FINISHED;
+    return reader->raw_total ? member_fault(reader, "the end member is not empty", diag) : file_check(reader, diag);
+}
+
+/* The next events of the member, or its end. */
+static enum err events_make(struct events_reader *reader, size_t *made, struct diag *diag) {
+    const char *fault;
+    if (events_decoder_done(reader->decoder)) {
+        index_expect(reader);
+        reader->done.member_count++;
+        reader->done.event_count += reader->header.value;
+        reader->done.bytes = reader->input.byte;
+        reader->emitted_count = 0;
+        reader->state = STATE_BETWEEN_MEMBERS;
+        return ERR_OK;
+    }
+    enum err err = events_decoder_run(reader->decoder, reader->events, EVENTS_PER_BLOCK, made, &fault);
+    if (err == ERR_NOMEM)
+        return out_of_memory(reader->path, diag);
+    return err ? member_fault(reader, fault, diag) : ERR_OK;
 }
 
 /* Adds to the story what it means for the file as a whole, and keeps it. */
@@ -389,7 +404,9 @@ static enum err reader_advance(struct events_reader *reader, size_t *made, struc
     while (!*made && reader->state != STATE_FINISHED) {
         enum err err;
         if (reader->state == STATE_IN_MEMBER)
-            err = member_step(reader, made, diag);
+            err = member_take(reader, diag);
+        else if (reader->state == STATE_DECODING)
+            err = events_make(reader, made, diag);
         else if (reader->done.member_count == reader->member_limit)
             reader->state = STATE_FINISHED, err = ERR_OK;
         else

@@ -90,16 +90,15 @@ static void specified_example_is_what_the_encoder_makes(void **state) {
 
 static void specified_example_decodes_to_its_events(void **state) {
     (void)state;
-    uint8_t bytes[256 + ITEM_BYTES_MAX];
+    uint8_t bytes[256 + DECODER_SLACK_BYTES] = {0};
     struct event events[EXAMPLE_EVENTS];
     struct events_decoder *decoder;
     const char *fault = NULL;
     size_t made;
-    struct decoder_piece piece = {
-        .from = bytes, .end = bytes + specified_bytes("```bytes-member", bytes), .last = true};
+    size_t count = specified_bytes("```bytes-member", bytes);
     assert_int_equal(events_decoder_create(true, &decoder), ERR_OK);
-    events_decoder_begin(decoder, EXAMPLE_EVENTS);
-    assert_int_equal(events_decoder_run(decoder, &piece, events, EXAMPLE_EVENTS, &made, &fault), ERR_OK);
+    assert_int_equal(events_decoder_begin(decoder, bytes, count, EXAMPLE_EVENTS, &fault), ERR_OK);
+    assert_int_equal(events_decoder_run(decoder, events, EXAMPLE_EVENTS, &made, &fault), ERR_OK);
     assert_int_equal(made, EXAMPLE_EVENTS);
     assert_true(events_decoder_done(decoder));
     assert_memory_equal(events, example, sizeof example);
