@@ -121,6 +121,9 @@ static POOL_SLOW void header_reopened(struct pool *pool, struct pool_header *hea
 /* @param block of one of the pools. */
 POOL_INLINE void small_free(struct pool *pool, void *block, struct pool_shape shape) {
     struct pool_header *header = header_of(block, shape);
+    /* Two lines may be far away, the header's and the block's: without this the second is asked for only when the first
+       has come (a fifth of the time of frees in random order over 5 MB, measured). */
+    __builtin_prefetch(block, 1);
     void *first = header->free;
     *(void **)block = first;
     header->free = block;
