@@ -29,16 +29,19 @@
 static const struct event example[] = {
     {.thread = 0, .kind = EVENT_MALLOC, .domain = DOMAIN_OBJ, .size_bytes = 64},
     {.thread = 0, .kind = EVENT_MALLOC, .domain = DOMAIN_OBJ, .size_bytes = 64},
-    {.thread = 0, .kind = EVENT_CALLOC, .domain = DOMAIN_MEM, .size_bytes = 300},
-    {.thread = 0, .kind = EVENT_FREE, .block = BLOCK(0, 3)},
     {.thread = 0, .kind = EVENT_MALLOC, .domain = DOMAIN_OBJ, .size_bytes = 64},
+    {.thread = 0, .kind = EVENT_MALLOC, .domain = DOMAIN_OBJ, .size_bytes = 28},
+    {.thread = 0, .kind = EVENT_MALLOC, .domain = DOMAIN_OBJ, .size_bytes = 200},
+    {.thread = 0, .kind = EVENT_CALLOC, .domain = DOMAIN_MEM, .size_bytes = 300},
+    {.thread = 0, .kind = EVENT_MALLOC, .domain = DOMAIN_OBJ, .size_bytes = 64},
+    {.thread = 0, .kind = EVENT_FREE, .block = BLOCK(0, 2)},
     {.thread = 1, .kind = EVENT_THREAD_START},
     {.thread = 1, .kind = EVENT_ALIGNED_ALLOC, .domain = DOMAIN_RAW, .size_bytes = 1000, .align_log2 = 6},
-    {.thread = 1, .kind = EVENT_FREE, .block = BLOCK(0, 4)},
-    {.thread = 0, .kind = EVENT_REALLOC, .block = BLOCK(0, 2), .size_bytes = 128},
+    {.thread = 1, .kind = EVENT_FREE, .block = BLOCK(0, 6)},
+    {.thread = 0, .kind = EVENT_REALLOC, .block = BLOCK(0, 5), .size_bytes = 400},
     {.thread = 0, .kind = EVENT_REALLOC, .domain = DOMAIN_MEM, .size_bytes = 40},
     {.thread = 0, .kind = EVENT_FREE, .domain = DOMAIN_MEM},
-    {.thread = 0, .kind = EVENT_FREE, .block = BLOCK(0, 1)},
+    {.thread = 0, .kind = EVENT_FREE, .block = BLOCK(0, 4)},
     {.thread = 1, .kind = EVENT_FREE, .block = BLOCK(1, 1)},
     {.thread = 1, .kind = EVENT_THREAD_END},
 };
@@ -109,7 +112,7 @@ static void specified_end_member_is_what_is_written(void **state) {
     (void)state;
     uint8_t specified[256], written[MEMBER_END_BYTES] = {0};
     const struct member_header header = {
-        .kind = MEMBER_END, .member_bytes = MEMBER_END_BYTES, .events_before = EXAMPLE_EVENTS, .value = 157};
+        .kind = MEMBER_END, .member_bytes = MEMBER_END_BYTES, .events_before = EXAMPLE_EVENTS, .value = 163};
     assert_int_equal(specified_bytes("```bytes-end", specified), MEMBER_END_BYTES);
     member_header_write(&header, written);
     written[MEMBER_HEADER_BYTES] = 3;
