@@ -25,7 +25,7 @@ static inline void *raw_calloc(size_t count, size_t bytes) {
     size_t total;
     if (checked_mul_size(count, bytes, &total) || total > PTRDIFF_MAX)
         return NULL;
-    return total ? calloc(count, bytes) : calloc(1, 1);
+    return calloc(1, total ? total : 1);
 }
 
 /** `block` NULL is raw_malloc. On NULL the old block stands. */
