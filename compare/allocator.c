@@ -99,10 +99,9 @@ static enum err profile_resolve(const char *profile, struct allocator *allocator
 }
 
 static enum err name_unknown(const char *text, struct diag *diag) {
-    enum { NAMES_MAX = 16 };
-    const char *names[NAMES_MAX];
+    const char *names[sizeof allocator_kinds / sizeof allocator_kinds[0]];
     size_t count = 0;
-    for (; count < NAMES_MAX && allocator_kinds[count].name; count++)
+    for (; allocator_kinds[count].name; count++)
         names[count] = allocator_kinds[count].name;
     const char *nearest = word_nearest(text, names, count);
     if (nearest)
