@@ -69,7 +69,7 @@ static int check_run(const void *values, char **operands, size_t operand_count) 
     int worst = EXIT_CODE_DONE;
     for (size_t i = 0; i < operand_count; i++) {
         struct diag diag;
-        struct trace_summary summary;
+        struct trace_summary summary = {0};
         enum err err = trace_check(operands[i], &summary, &diag);
         int code = check_code(err);
         char events[UNITS_TEXT_BYTES], blocks[UNITS_TEXT_BYTES];
