@@ -8,112 +8,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "traces/sample_plan.h"
 #include "traces/tracker.h"
 
 _Static_assert((int)OP_SIZE_SHIFT - (int)OP_SLOT_SHIFT == TRACKER_SLOT_BITS, "a slot fills its field");
 _Static_assert(EVENT_FREE < 1 << OP_KIND_BITS, "operation kinds fit their field");
 
-enum { WRITER_WORDS = 1 << 13, RUN_EVENTS = 1 << 10, SAMPLE_STEPS_MIN = 200, HEADER_BYTES = 4096 };
+enum { WRITER_WORDS = 1 << 13, RUN_EVENTS = 1 << 10, HEADER_BYTES = 4096 };
 _Static_assert(sizeof(struct program_header) <= HEADER_BYTES, "the header fits its page");
-
-/*
- * The sampling plan, found while compiling. A grid of equal steps whose length is not known beforehand: a sample every
- * `step` operations, and when there are too many, every other one is dropped and the step doubled. Beside it the
- * highest points: wherever live bytes exceed all earlier ones by 1 %, and the peak itself.
- */
-enum { GRID_MAX = 512 };
-_Static_assert(GRID_MAX / 2 >= SAMPLE_STEPS_MIN, "halving the grid leaves enough samples");
-
-struct sample_list {
-    struct program_sample *samples;
-    size_t count;
-    size_t capacity;
-};
-
-struct sampler {
-    struct program_sample grid[GRID_MAX + 1];
-    size_t grid_count;
-    uint64_t grid_step;
-    uint64_t grid_next; /* operation index */
-    struct sample_list rises;
-    uint64_t rise_bytes; /* the next rise is above this */
-    struct program_sample peak;
-};
-
-static enum err sample_append(struct sample_list *list, const struct program_sample *sample) {
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? list->capacity * 2 : 256;
-        struct program_sample *samples = realloc(list->samples, capacity * sizeof *samples);
-        if (!samples)
-            return ERR_NOMEM;
-        list->samples = samples;
-        list->capacity = capacity;
-    }
-    list->samples[list->count++] = *sample;
-    return ERR_OK;
-}
-
-static void grid_take(struct sampler *sampler, const struct program_sample *now) {
-    if (sampler->grid_count == GRID_MAX) {
-        for (size_t i = 0; i < GRID_MAX / 2; i++)
-            sampler->grid[i] = sampler->grid[2 * i];
-        sampler->grid_count = GRID_MAX / 2;
-        sampler->grid_step *= 2;
-    }
-    if (now->operation_index % sampler->grid_step == 0)
-        sampler->grid[sampler->grid_count++] = *now;
-    sampler->grid_next = (now->operation_index / sampler->grid_step + 1) * sampler->grid_step;
-}
-
-/* `now` is the state after an operation. */
-static inline enum err sampler_see(struct sampler *sampler, const struct program_sample *now) {
-    if (now->operation_index == sampler->grid_next)
-        grid_take(sampler, now);
-    if (now->live_bytes <= sampler->peak.live_bytes)
-        return ERR_OK;
-    sampler->peak = *now;
-    if (now->live_bytes <= sampler->rise_bytes)
-        return ERR_OK;
-    sampler->rise_bytes = now->live_bytes + now->live_bytes / 100;
-    return sample_append(&sampler->rises, now);
-}
-
-static int sample_compare(const void *a, const void *b) {
-    const struct program_sample *left = a, *right = b;
-    return (left->word_index > right->word_index) - (left->word_index < right->word_index);
-}
-
-/* All samples in order, each point once: start, grid, rises of the last 4 bits of the peak, peak, end. */
-static enum err samples_gather(const struct sampler *sampler, const struct program_sample *end,
-                               struct sample_list *out) {
-    const struct program_sample start = {0};
-    enum err err = sample_append(out, &start);
-    for (size_t i = 0; !err && i < sampler->grid_count; i++)
-        err = sample_append(out, &sampler->grid[i]);
-    for (size_t i = 0; !err && i < sampler->rises.count; i++)
-        if (sampler->rises.samples[i].live_bytes >= sampler->peak.live_bytes / 16)
-            err = sample_append(out, &sampler->rises.samples[i]);
-    if (!err)
-        err = sample_append(out, &sampler->peak);
-    if (!err)
-        err = sample_append(out, end);
-    if (err)
-        return err;
-    qsort(out->samples, out->count, sizeof *out->samples, sample_compare);
-    size_t kept = 1;
-    for (size_t i = 1; i < out->count; i++)
-        if (out->samples[i].word_index != out->samples[kept - 1].word_index)
-            out->samples[kept++] = out->samples[i];
-    out->count = kept;
-    return ERR_OK;
-}
-
-static uint32_t sample_find(const struct sample_list *list, uint64_t word_index) {
-    uint32_t i = 0;
-    while (list->samples[i].word_index != word_index)
-        i++;
-    return i;
-}
 
 /* Everything a compilation holds. */
 struct compiler {
@@ -122,7 +24,7 @@ struct compiler {
     uint64_t offset_bytes; /* where in the file words[0] will go */
     struct tracker *tracker;
     struct program_sample now; /* the state after the last operation */
-    struct sampler sampler;
+    struct sample_plan plan;
     struct placement placements[RUN_EVENTS];
     uint64_t words[WRITER_WORDS];
 };
@@ -181,7 +83,7 @@ static enum err run_emit(struct compiler *compiler, const struct event *events, 
                                                 .operation_index = compiler->now.operation_index + 1,
                                                 .live_bytes = placement->live_bytes,
                                                 .live_blocks = placement->live_blocks};
-        enum err err = sampler_see(&compiler->sampler, &compiler->now);
+        enum err err = sample_plan_see(&compiler->plan, &compiler->now);
         if (err)
             return err;
     }
@@ -222,14 +124,13 @@ enum { SEALS = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK };
 
 static enum err samples_write(struct compiler *compiler, struct program_header *header, struct diag *diag) {
     struct sample_list list = {0};
-    enum err err = samples_gather(&compiler->sampler, &compiler->now, &list);
+    enum err err = sample_plan_gather(&compiler->plan, &compiler->now, &list, &header->peak_sample);
     if (err) {
         diag_set(diag, err, NULL, "out of memory while planning the samples");
     } else {
         size_t bytes = list.count * sizeof *list.samples;
         err = bytes_write(compiler->fd, list.samples, bytes, header->samples_offset_bytes, diag);
         header->sample_count = list.count;
-        header->peak_sample = sample_find(&list, compiler->sampler.peak.word_index);
         header->file_bytes = header->samples_offset_bytes + bytes;
     }
     free(list.samples);
@@ -255,7 +156,7 @@ static enum err file_finish(struct compiler *compiler, struct diag *diag) {
 
 static void compiler_destroy(struct compiler *compiler) {
     tracker_destroy(compiler->tracker);
-    free(compiler->sampler.rises.samples);
+    sample_plan_clear(&compiler->plan);
     if (compiler->fd >= 0)
         close(compiler->fd);
     free(compiler);
@@ -266,7 +167,7 @@ enum err program_compile(const struct event_source *source, struct program *out,
     if (!compiler)
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     compiler->offset_bytes = HEADER_BYTES;
-    compiler->sampler.grid_step = compiler->sampler.grid_next = 1;
+    compiler->plan.grid_step = compiler->plan.grid_next = 1;
     enum err err = ERR_OK;
     compiler->fd = memfd_create("mmreplay-program", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (compiler->fd < 0)

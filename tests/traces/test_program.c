@@ -105,6 +105,23 @@ static void samples_state_the_live_set(void **state) {
     free(events);
 }
 
+static void the_grid_of_samples_is_even(void **state) {
+    (void)state;
+    enum { COUNT = 70001 };
+    struct event *events = calloc(COUNT, sizeof *events);
+    for (size_t i = 0; i < COUNT; i++)
+        events[i] = (struct event){.kind = EVENT_FREE}; /* free(NULL): no peaks beside the grid */
+    struct program program = program_of(events, COUNT, 0);
+    const struct program_sample *samples = program.samples;
+    uint64_t step = samples[1].operation_index;
+    for (uint64_t i = 0; i + 1 < program.header->sample_count; i++)
+        assert_int_equal(samples[i].operation_index, i * step);
+    assert_int_equal(samples[program.header->sample_count - 1].operation_index, COUNT);
+    assert_true(program.header->sample_count >= 200);
+    program_close(&program);
+    free(events);
+}
+
 static void a_worker_opens_what_was_compiled(void **state) {
     (void)state;
     const struct event event = {.kind = EVENT_MALLOC, .size_bytes = 1};
@@ -140,9 +157,13 @@ static void an_invalid_trace_does_not_compile(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_ordinary_op_is_one_word),        cmocka_unit_test(large_and_aligned_requests_are_wide),
-        cmocka_unit_test(an_empty_trace_compiles),           cmocka_unit_test(samples_state_the_live_set),
-        cmocka_unit_test(a_worker_opens_what_was_compiled),  cmocka_unit_test(a_file_that_is_no_program_is_refused),
+        cmocka_unit_test(an_ordinary_op_is_one_word),
+        cmocka_unit_test(large_and_aligned_requests_are_wide),
+        cmocka_unit_test(an_empty_trace_compiles),
+        cmocka_unit_test(samples_state_the_live_set),
+        cmocka_unit_test(the_grid_of_samples_is_even),
+        cmocka_unit_test(a_worker_opens_what_was_compiled),
+        cmocka_unit_test(a_file_that_is_no_program_is_refused),
         cmocka_unit_test(an_invalid_trace_does_not_compile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
