@@ -6,7 +6,7 @@
  * together, sixteen to a line. A page whose blocks have all died is freed; of an old page that has become sparse, the
  * survivors move to a hash map (open addressing, linear probing, backward-shift deletion) and it is freed too.
  *
- * Memory: at most 4 KiB / BIRTH_PAGE_SPARSE = 16 bytes per live block and 4 KiB per thread, and one pointer per
+ * Memory: at most 4 KiB / BIRTH_PAGE_SPARSE = 256 bytes per live block and 4 KiB per thread, and one pointer per
  * 1024 blocks ever made.
  */
 #ifndef MMREPLAY_TRACES_BIRTH_INDEX_H
