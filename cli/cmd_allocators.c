@@ -27,14 +27,32 @@ static enum err kind_print(const struct allocator_kind *kind, const char *worker
         return err;
     char text[WORKER_PATH_BYTES + 256];
     if (allocator.backend == WORKER_NULL || allocator.backend == WORKER_POOL)
-        snprintf(text, sizeof text, "%s%s%s", kind->summary, allocator.profile[0] ? "; profile " : "",
-                 allocator.profile);
+        snprintf(text, sizeof text, "%s%s%s", kind->summary, allocator.settings[0] ? "; as pool:" : "",
+                 allocator.settings);
     else
         snprintf(text, sizeof text, "%s%s%s", run.shared->reply.version, run.shared->reply.version[0] ? ", " : "",
                  run.shared->reply.library);
     row_print(kind->name, run.status == RUN_DONE ? "ready" : "unusable", run.status == RUN_DONE ? text : run.text);
     launch_result_release(&run);
     return ERR_OK;
+}
+
+/* The pool's versions as they are given by name, each with what makes it differ, and its settings. */
+static void profiles_print(void) {
+    for (size_t i = 0; pool_profile_at(i); i++) {
+        const struct pool_profile *profile = pool_profile_at(i);
+        char name[64], text[POOL_CONFIG_TEXT_BYTES];
+        snprintf(name, sizeof name, "pool:%s", profile->config.name);
+        printf("%-10s  CPython %s: %s\n", name, profile->versions, profile->differs);
+        printf("%-10s  %s\n", "", pool_config_describe(&profile->config, text));
+    }
+}
+
+static void settings_print(void) {
+    for (size_t i = 0; pool_setting_at(i); i++) {
+        const struct pool_setting *setting = pool_setting_at(i);
+        printf("  %s=%s\n      %s\n", setting->key, setting->values, setting->reason);
+    }
 }
 
 static int allocators_run(const void *values, char **operands, size_t operand_count) {
@@ -47,6 +65,10 @@ static int allocators_run(const void *values, char **operands, size_t operand_co
     if (err)
         return message_error(&diag);
     row_print("NAME=PATH", "", "any library that defines malloc, calloc, realloc and free");
+    printf("\nversions of the pool\n");
+    profiles_print();
+    printf("\nsettings of the pool, as pool:keep=0 or pool:3.9,arena=1M,pool=16K\n");
+    settings_print();
     return EXIT_CODE_DONE;
 }
 
@@ -55,7 +77,8 @@ const struct command command_allocators = {
     .operands = "",
     .summary = "what can be replayed on this machine, and why not the rest",
     .description = "Starts a worker on each allocator that this build knows and tells which library answers; for the "
-                   "missing ones it tells what to install.\n",
+                   "missing ones it tells what to install. Then it lists the versions "
+                   "and the settings of the pool.\n",
     .examples = "  mmreplay allocators\n",
     .options = allocators_options,
     .run = allocators_run,

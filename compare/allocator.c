@@ -22,8 +22,6 @@ const struct allocator_kind allocator_kinds[] = {
     {NULL, NULL, WORKER_NULL, {NULL}, NULL},
 };
 
-static const char pool_profile_default[] = "3.11";
-
 /* Copies `bytes` bytes as a string. @return false when they do not fit. */
 static bool text_copy(char *to, size_t to_bytes, const char *from, size_t bytes) {
     if (bytes >= to_bytes)
@@ -89,12 +87,13 @@ static enum err library_resolve(const char *path, struct allocator *allocator, s
     return ERR_OK;
 }
 
-static enum err profile_resolve(const char *profile, struct allocator *allocator, struct diag *diag) {
+static enum err settings_resolve(const char *settings, struct allocator *allocator, struct diag *diag) {
+    struct pool_config config;
+    enum err err = pool_config_parse(settings, &config, diag);
+    if (err)
+        return err;
     allocator->backend = WORKER_POOL;
-    if (!text_copy(allocator->profile, sizeof allocator->profile, profile, strlen(profile)) ||
-        !pool_profile_find(profile))
-        return diag_set(diag, ERR_USAGE, NULL, "no pool profile '%s'; there is 'pool:%s'", profile,
-                        pool_profile_default);
+    pool_config_format(&config, allocator->settings);
     return ERR_OK;
 }
 
@@ -121,16 +120,17 @@ static enum err name_take(const char *name, size_t length, struct allocator *all
 
 enum err allocator_parse(const char *text, struct allocator *out, struct diag *diag) {
     struct allocator allocator = {.backend = WORKER_LIBC};
-    size_t name_length = strcspn(text, "=");
+    bool has_settings = strncmp(text, "pool:", 5) == 0;
+    size_t name_length = has_settings ? strlen(text) : strcspn(text, "=");
     enum err err = name_take(text, name_length, &allocator, diag);
     if (err)
         return err;
     if (text[name_length] == '=') {
         err = library_resolve(text + name_length + 1, &allocator, diag);
-    } else if (strncmp(text, "pool:", 5) == 0) {
-        err = profile_resolve(text + 5, &allocator, diag);
+    } else if (has_settings) {
+        err = settings_resolve(text + 5, &allocator, diag);
     } else if (strcmp(text, "pool") == 0) {
-        err = profile_resolve(pool_profile_default, &allocator, diag);
+        err = settings_resolve("", &allocator, diag);
     } else {
         const struct allocator_kind *kind = allocator_kinds;
         while (kind->name && strcmp(kind->name, text) != 0)
@@ -155,11 +155,28 @@ static enum err list_append(struct allocator_list *list, const char *text, struc
     return ERR_OK;
 }
 
+/* True when the item behind a comma goes on with the settings of a pool. */
+static bool settings_go_on(const char *item) {
+    size_t length = strcspn(item, ","), equals = strcspn(item, "=");
+    if (equals < length)
+        return !memchr(item, '/', length);
+    return length == strlen("hugepages") && strncmp(item, "hugepages", length) == 0;
+}
+
+/* The length of the first item of a list. */
+static size_t item_length(const char *text) {
+    size_t length = strcspn(text, ",");
+    if (strncmp(text, "pool:", 5) == 0)
+        while (text[length] && settings_go_on(text + length + 1))
+            length += 1 + strcspn(text + length + 1, ",");
+    return length;
+}
+
 enum err allocator_list_parse(const char *text, struct allocator_list *out, struct diag *diag) {
     struct allocator_list list = {.count = 0};
     char item[ALLOCATOR_NAME_BYTES + WORKER_PATH_BYTES + 1];
     for (;;) {
-        size_t length = strcspn(text, ",");
+        size_t length = item_length(text);
         if (!length)
             return diag_set(diag, ERR_USAGE, NULL, "an empty name in the list of allocators");
         if (!text_copy(item, sizeof item, text, length))
@@ -175,6 +192,6 @@ enum err allocator_list_parse(const char *text, struct allocator_list *out, stru
     return ERR_OK;
 }
 
-const struct pool_config *allocator_pool_config(const struct allocator *allocator) {
-    return allocator->backend == WORKER_POOL ? pool_profile_find(allocator->profile) : NULL;
+bool allocator_pool_config(const struct allocator *allocator, struct pool_config *out) {
+    return allocator->backend == WORKER_POOL && !pool_config_parse(allocator->settings, out, NULL);
 }

@@ -9,13 +9,13 @@
 
 #include "compare/worker/worker_protocol.h"
 
-enum { ALLOCATOR_NAME_BYTES = 64, ALLOCATOR_LIST_MAX = 32 };
+enum { ALLOCATOR_NAME_BYTES = 192, ALLOCATOR_LIST_MAX = 32 };
 
 struct allocator {
     char name[ALLOCATOR_NAME_BYTES]; /**< as the user gave it: "pool", "jemalloc", NAME of NAME=/path/lib.so */
     enum worker_backend backend;
-    char library[WORKER_PATH_BYTES]; /**< to preload; "" = nothing */
-    char profile[64];                /**< pool only: "3.11" */
+    char library[WORKER_PATH_BYTES];       /**< to preload; "" = nothing */
+    char settings[POOL_CONFIG_TEXT_BYTES]; /**< pool only: pool_config_format(): "3.9,keep=0" */
 };
 
 struct allocator_list {
@@ -27,17 +27,21 @@ struct allocator_list {
 #define ALLOCATOR_LIST_DEFAULT "pool,system,jemalloc"
 
 /**
- * One name: `pool`, `pool:3.11`, `system`, `jemalloc`, `mimalloc`, `tcmalloc`, `null`, `NAME=/path/lib.so`.
+ * One name: `pool`, `pool:3.11`, `pool:3.9,keep=0`, `system`, `jemalloc`, `mimalloc`, `tcmalloc`, `null`,
+ * `NAME=/path/lib.so`.
  * @return ERR_USAGE (no such name; the nearest is told), ERR_NOT_FOUND (a library that is not installed; the package is
  *         told), ERR_LIMIT.
  */
 enum err allocator_parse(const char *text, struct allocator *out, struct diag *diag);
 
-/** A comma-separated list of them; the same name twice is ERR_USAGE. */
+/**
+ * A comma-separated list of them; the same name twice is ERR_USAGE. Behind `pool:`, what reads key=value without a
+ * slash belongs to its settings, and so does `hugepages`.
+ */
 enum err allocator_list_parse(const char *text, struct allocator_list *out, struct diag *diag);
 
-/** The settings of `allocator` when it is a pool, else NULL. */
-const struct pool_config *allocator_pool_config(const struct allocator *allocator);
+/** The settings of `allocator`. @return false when it is no pool. */
+bool allocator_pool_config(const struct allocator *allocator, struct pool_config *out);
 
 /** A kind of allocator that this build knows, whether or not it is installed. */
 struct allocator_kind {

@@ -83,7 +83,7 @@ static void request_fill(const struct launch *launch, struct worker_request *req
     for (uint32_t i = 0; i < request->drain_count; i++)
         request->drain_wait_ns[i] = launch->drain_wait_ns[i];
     snprintf(request->library, sizeof request->library, "%s", launch->allocator->library);
-    snprintf(request->profile, sizeof request->profile, "%s", launch->allocator->profile);
+    snprintf(request->settings, sizeof request->settings, "%s", launch->allocator->settings);
 }
 
 static enum err child_prepare(const struct launch *launch, struct child *child, struct diag *diag) {

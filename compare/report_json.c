@@ -210,12 +210,20 @@ static json_t *pinned_json(const struct allocator_result *result) {
 }
 
 static json_t *settings_json(const struct allocator_result *result) {
-    const struct pool_config *config = &result->probe.pool;
-    if (result->allocator.backend != WORKER_POOL)
+    struct pool_config config;
+    if (!allocator_pool_config(&result->allocator, &config))
         return json_object();
-    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "profile", result->allocator.profile, "align_bytes",
-                     count_json(config->align_bytes), "threshold_bytes", count_json(config->threshold_bytes),
-                     "pool_bytes", count_json(config->pool_bytes), "arena_bytes", count_json(config->arena_bytes));
+    json_t *settings =
+        json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "profile", config.name, "text", result->allocator.settings,
+                  "align_bytes", count_json(config.align_bytes), "threshold_bytes", count_json(config.threshold_bytes),
+                  "pool_bytes", count_json(config.pool_bytes), "arena_bytes", count_json(config.arena_bytes),
+                  "keep_count", count_json(config.keep_count));
+    for (size_t i = 0; pool_setting_at(i); i++) {
+        char value[POOL_CONFIG_TEXT_BYTES];
+        if (pool_setting_is_choice(i))
+            json_object_set_new(settings, pool_setting_at(i)->key, json_string(pool_setting_value(i, &config, value)));
+    }
+    return settings;
 }
 
 static json_t *warnings_json(const struct report *report, int index) {

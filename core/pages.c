@@ -14,8 +14,8 @@ static char *map_anywhere(size_t bytes) {
     return pages == MAP_FAILED ? NULL : pages;
 }
 
-/* Maps enough for an aligned part to lie inside, and gives back what is around it. */
-static char *map_and_trim(size_t bytes, size_t align_bytes) {
+/* Maps enough for the part wanted to lie inside, and gives back what is around it. */
+static char *map_and_trim(size_t bytes, size_t align_bytes, size_t residue_bytes) {
     if (bytes > SIZE_MAX - align_bytes) {
         errno = ENOMEM;
         return NULL;
@@ -23,19 +23,32 @@ static char *map_and_trim(size_t bytes, size_t align_bytes) {
     char *pages = map_anywhere(bytes + align_bytes);
     if (!pages)
         return NULL;
-    size_t before = -(uintptr_t)pages & (align_bytes - 1);
+    size_t before = (residue_bytes - (uintptr_t)pages) & (align_bytes - 1);
     if (before)
         munmap(pages, before);
     munmap(pages + before + bytes, align_bytes - before);
     return pages + before;
 }
 
-void *pages_map(size_t bytes, size_t align_bytes) {
+void *pages_map_residue(size_t bytes, size_t align_bytes, size_t residue_bytes) {
     char *pages = map_anywhere(bytes);
-    if (!pages || ((uintptr_t)pages & (align_bytes - 1)) == 0)
+    if (!pages || (((uintptr_t)pages - residue_bytes) & (align_bytes - 1)) == 0)
         return pages;
     munmap(pages, bytes);
-    return map_and_trim(bytes, align_bytes);
+    return map_and_trim(bytes, align_bytes, residue_bytes);
+}
+
+void *pages_map(size_t bytes, size_t align_bytes) {
+    return pages_map_residue(bytes, align_bytes, 0);
+}
+
+void *pages_map_huge(size_t bytes) {
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+void pages_advise_huge(void *pages, size_t bytes) {
+    (void)madvise(pages, bytes, MADV_HUGEPAGE);
 }
 
 void pages_unmap(void *pages, size_t bytes) {

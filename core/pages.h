@@ -20,6 +20,15 @@ size_t pages_size_bytes(void);
  */
 void *pages_map(size_t bytes, size_t align_bytes);
 
+/** The same at an address that leaves `residue_bytes`, a multiple of the page size, when divided by `align_bytes`. */
+void *pages_map_residue(size_t bytes, size_t align_bytes, size_t residue_bytes);
+
+/** Maps huge pages (MAP_HUGETLB). @return NULL when the system has none to give, or `bytes` is no multiple of one. */
+void *pages_map_huge(size_t bytes);
+
+/** Asks for huge pages under a mapping; a kernel without them does nothing. */
+void pages_advise_huge(void *pages, size_t bytes);
+
 /** Gives whole pages back to the system, at once. NULL is fine. */
 void pages_unmap(void *pages, size_t bytes);
 

@@ -14,18 +14,7 @@
 
 #include "core/base/diag.h"
 #include "core/base/err.h"
-
-/** The settings of a pool: a CPython version's (pool_profile_find) or a what-if's. */
-struct pool_config {
-    const char *name;       /**< profile name: "3.11" */
-    size_t align_bytes;     /**< of every block; also the size-class step */
-    size_t threshold_bytes; /**< largest small request */
-    size_t pool_bytes;      /**< power of two */
-    size_t arena_bytes;     /**< multiple of pool_bytes */
-};
-
-/** The profile of that name ("3.11"), or NULL. Static. */
-const struct pool_config *pool_profile_find(const char *name);
+#include "core/pool_config.h"
 
 struct pool;
 

@@ -54,7 +54,8 @@ POOL_COLD bool pool_arena_new(struct pool *pool) {
     if (++pool->arenas_count > pool->arenas_peak_count)
         pool->arenas_peak_count = pool->arenas_count;
     pool->usable_arenas = arena;
-    pool->last_with[arena->free_pool_count] = arena;
+    if (pool->order == POOL_ORDER_FULLEST)
+        pool->last_with[arena->free_pool_count] = arena;
     return true;
 }
 

@@ -32,14 +32,35 @@ const struct arena *checker_arena_find(const struct pool_checker *checker, uintp
     return NULL;
 }
 
+/* Where the pool of a header beside it begins. @return false when it is in no table of headers. */
+static bool side_base_find(const struct pool_checker *checker, const struct pool_header *header, uintptr_t *out) {
+    size_t low = 0, high = checker->side_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        uintptr_t offset = (uintptr_t)header - (uintptr_t)checker->sides[middle];
+        if (offset < POOL_SLOT_POOLS * sizeof(struct pool_side)) {
+            *out = (uintptr_t)((const struct pool_side *)header)->base;
+            return offset % sizeof(struct pool_side) == 0;
+        }
+        if ((uintptr_t)header < (uintptr_t)checker->sides[middle])
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return false;
+}
+
 const struct pool_header *checker_pool_find(const struct pool_checker *checker, const struct pool_link *link) {
-    uintptr_t address = (uintptr_t)link - offsetof(struct pool_header, link);
+    const struct pool_header *header = pool_of_link(link);
+    uintptr_t address = (uintptr_t)header;
+    if (checker->pool->headers_side && !side_base_find(checker, header, &address))
+        return NULL;
     if (address & checker->pool->shape.pool_mask)
         return NULL;
     const struct arena *arena = checker_arena_find(checker, address);
     if (!arena || address < pool_arena_first(checker->pool, arena) || address >= arena->carve_address)
         return NULL;
-    return (const struct pool_header *)address;
+    return pool_header_at(checker->pool, address) == header ? header : NULL;
 }
 
 static int address_compare(const void *a, const void *b, void *arenas) {
@@ -64,7 +85,37 @@ static enum err checker_prepare(struct pool_checker *checker) {
     return ERR_OK;
 }
 
+static int side_compare(const void *a, const void *b) {
+    const struct pool_side *x = *(const struct pool_side *const *)a, *y = *(const struct pool_side *const *)b;
+    return (x > y) - (x < y);
+}
+
+/* The tables of headers of all arenas, once per arena that has pools in them. The radix tree was checked. */
+static enum err sides_prepare(struct pool_checker *checker) {
+    const struct pool *pool = checker->pool;
+    size_t tables_max = (size_t)checker->live_count * (pool->arena_pool_count / POOL_SLOT_POOLS + 2);
+    checker->sides = raw_calloc(tables_max, sizeof *checker->sides);
+    if (!checker->sides)
+        return diag_set(checker->diag, ERR_NOMEM, NULL, "pool check: out of memory");
+    for (uint32_t i = 0; i < checker->live_count; i++) {
+        const struct arena *arena = &pool->arenas[checker->by_address[i]];
+        uintptr_t first = pool_arena_first(pool, arena);
+        const struct pool_side *last = NULL;
+        for (uint32_t k = 0; k < arena->total_pool_count; k++) {
+            const struct pool_side *side = radix_side_find(&pool->radix, first + k * pool->config.pool_bytes);
+            if (side != last)
+                checker->sides[checker->side_count++] = last = side;
+        }
+    }
+    if (checker->side_count)
+        qsort(checker->sides, checker->side_count, sizeof *checker->sides, side_compare);
+    return ERR_OK;
+}
+
 static enum err pools_check(struct pool_checker *checker) {
+    enum err sides_err = checker->pool->headers_side ? sides_prepare(checker) : ERR_OK;
+    if (sides_err)
+        return sides_err;
     for (uint32_t i = 0; i < checker->live_count; i++) {
         enum err err = checker_pools_check(checker, checker->by_address[i]);
         if (err)
@@ -99,5 +150,6 @@ enum err pool_check(const struct pool *pool, struct diag *diag) {
         err = split_check(&checker);
     raw_free(checker.marks);
     raw_free(checker.by_address);
+    raw_free(checker.sides);
     return err;
 }

@@ -12,6 +12,8 @@ struct pool_checker {
     uint32_t *by_address;                 /**< slots of the live arenas, sorted by address */
     uint32_t live_count;                  /**< length of by_address */
     uint64_t *marks;                      /**< one bit per slot of the arena vector, or per block of a pool */
+    const struct pool_side **sides;       /**< headers=side: the tables, sorted by address, perhaps several times */
+    size_t side_count;                    /**< length of sides */
     size_t mark_count;                    /**< bits in marks */
     uint64_t partly_used[POOL_CLASS_MAX]; /**< pools found in the arenas that belong on used[class] */
 };

@@ -59,6 +59,35 @@ static enum err unused_check(struct pool_checker *checker) {
     return ERR_OK;
 }
 
+static bool neighbours_are_sorted(const struct pool *pool, const struct arena *left, const struct arena *right) {
+    switch (pool->order) {
+    case POOL_ORDER_EMPTIEST:
+        return left->free_pool_count >= right->free_pool_count;
+    case POOL_ORDER_ADDRESS:
+        return left->address < right->address;
+    default:
+        return left->free_pool_count <= right->free_pool_count;
+    }
+}
+
+/* No more arenas are wholly free than may be kept; those that are stand among the last, when the fullest come first. */
+static enum err kept_check(struct pool_checker *checker) {
+    const struct pool *pool = checker->pool;
+    bool fullest_first = pool->order == POOL_ORDER_FULLEST || pool->order == POOL_ORDER_LINEAR;
+    uint32_t behind = 0, free_count = 0;
+    for (const struct arena *arena = pool->usable_arenas; arena; arena = arena->next)
+        behind++;
+    for (const struct arena *arena = pool->usable_arenas; arena; arena = arena->next) {
+        behind--;
+        if (arena->free_pool_count < arena->total_pool_count)
+            continue;
+        if (++free_count > pool->keep_count || (fullest_first && behind >= pool->keep_count))
+            return CHECK_BROKEN(checker, "usable arenas: slot %u is wholly free, and should have been given back",
+                                (uint32_t)(arena - pool->arenas));
+    }
+    return ERR_OK;
+}
+
 static enum err usable_entry_check(struct pool_checker *checker, const struct arena *arena, const struct arena *prev,
                                    uint32_t position) {
     uint32_t slot;
@@ -72,9 +101,11 @@ static enum err usable_entry_check(struct pool_checker *checker, const struct ar
         return CHECK_BROKEN(checker, "usable arenas: slot %u does not point back at its left neighbour", slot);
     if (!arena->free_pool_count)
         return CHECK_BROKEN(checker, "usable arenas: slot %u has no free pool", slot);
-    if (prev && prev->free_pool_count > arena->free_pool_count)
+    if (prev && !neighbours_are_sorted(checker->pool, prev, arena))
         return CHECK_BROKEN(checker, "usable arenas: not sorted at slot %u: %u free pools after %u", slot,
                             arena->free_pool_count, prev->free_pool_count);
+    if (checker->pool->order != POOL_ORDER_FULLEST)
+        return ERR_OK;
     bool last = !arena->next || arena->next->free_pool_count != arena->free_pool_count;
     const struct arena *finger = checker->pool->last_with[arena->free_pool_count];
     if (last && finger != arena)
@@ -113,6 +144,8 @@ static enum err usable_check(struct pool_checker *checker, uint32_t *run_count) 
 /* The fingers that matter were compared on the way; no other may be set. */
 static enum err fingers_check(struct pool_checker *checker, uint32_t run_count) {
     uint32_t set_count = 0;
+    if (checker->pool->order != POOL_ORDER_FULLEST)
+        run_count = 0;
     for (uint32_t i = 0; i <= checker->pool->arena_pool_count; i++)
         set_count += checker->pool->last_with[i] != NULL;
     if (set_count != run_count)
@@ -144,6 +177,8 @@ enum err checker_arenas_check(struct pool_checker *checker) {
         err = usable_check(checker, &run_count);
     if (!err)
         err = fingers_check(checker, run_count);
+    if (!err)
+        err = kept_check(checker);
     return err;
 }
 
@@ -160,6 +195,7 @@ static bool pool_expected(const struct pool_checker *checker, uintptr_t address)
 
 struct radix_totals {
     uint32_t bottom_count;
+    uint32_t side_count;
     uint64_t pool_count;
 };
 
@@ -175,10 +211,14 @@ static enum err leaf_check(struct pool_checker *checker, uint64_t leaf, uintptr_
     return ERR_OK;
 }
 
-static enum err bottom_check(struct pool_checker *checker, const uint64_t *bottom, uintptr_t base,
+static enum err bottom_check(struct pool_checker *checker, uint64_t *bottom, uintptr_t base,
                              struct radix_totals *totals) {
     const struct radix *radix = &checker->pool->radix;
     for (uint32_t i = 0; i < radix->bottom_length; i++) {
+        const struct pool_side *side = radix->has_sides ? *radix_side_entry(radix, &bottom[i], bottom) : NULL;
+        totals->side_count += side != NULL;
+        if (bottom[i] && radix->has_sides && !side)
+            return CHECK_BROKEN(checker, "radix: pools are marked that have no table of headers");
         enum err err =
             bottom[i] ? leaf_check(checker, bottom[i], base + ((uintptr_t)i << radix->slot_shift), totals) : ERR_OK;
         if (err)
@@ -224,7 +264,7 @@ static enum err hot_check(struct pool_checker *checker) {
 
 enum err checker_radix_check(struct pool_checker *checker) {
     const struct radix *radix = &checker->pool->radix;
-    struct radix_totals totals = {0, 0};
+    struct radix_totals totals = {0};
     uint32_t mid_count = 0;
     for (uint32_t i = 0; i < radix->root_length && mid_count < radix->mid_count; i++) {
         if (!radix->root[i])
@@ -237,6 +277,9 @@ enum err checker_radix_check(struct pool_checker *checker) {
     if (mid_count != radix->mid_count || totals.bottom_count != radix->bottom_count)
         return CHECK_BROKEN(checker, "radix: %u middle and %u bottom nodes found, %u and %u stated", mid_count,
                             totals.bottom_count, radix->mid_count, radix->bottom_count);
+    if (totals.side_count != radix->side_count)
+        return CHECK_BROKEN(checker, "radix: %u tables of headers found, %u stated", totals.side_count,
+                            radix->side_count);
     if (totals.pool_count != pools_expected(checker))
         return CHECK_BROKEN(checker, "radix: %llu pools are marked, the arenas hold %llu",
                             (unsigned long long)totals.pool_count, (unsigned long long)pools_expected(checker));

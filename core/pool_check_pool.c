@@ -10,6 +10,7 @@
 /* A pool on the bench. */
 struct pool_view {
     const struct pool_header *header;
+    uintptr_t base; /* of the pool */
     uint32_t slot;
     uint32_t pool_index;
     size_t block_bytes;
@@ -19,6 +20,8 @@ struct pool_view {
 static enum err header_check(struct pool_checker *checker, struct pool_view *view) {
     const struct pool *pool = checker->pool;
     const struct pool_header *header = view->header;
+    if ((uintptr_t)pool_base_of(pool, header) != view->base)
+        return CHECK_BROKEN(checker, POOL_NAME ": its header is another pool's", POOL_NAME_ARGS(view));
     if (header->arena_index != view->slot)
         return CHECK_BROKEN(checker, POOL_NAME ": states arena %u", POOL_NAME_ARGS(view), header->arena_index);
     if (header->class_index >= pool->class_count)
@@ -46,7 +49,7 @@ static enum err free_list_check(struct pool_checker *checker, const struct pool_
     assert(view->block_bytes);
     checker_marks_clear(checker);
     for (const void *block = view->header->free; block; block = *(void *const *)block, count++) {
-        uintptr_t offset = (uintptr_t)block - (uintptr_t)view->header;
+        uintptr_t offset = (uintptr_t)block - view->base;
         if (offset < pool->header_bytes || offset >= view->header->next_offset)
             return CHECK_BROKEN(checker, POOL_NAME ": free list entry %u lies outside the carved blocks",
                                 POOL_NAME_ARGS(view), count);
@@ -109,8 +112,10 @@ enum err checker_pools_check(struct pool_checker *checker, uint32_t slot) {
     uintptr_t first = pool_arena_first(pool, arena);
     uint32_t carved = (uint32_t)((arena->carve_address - first) / pool->config.pool_bytes), empty_count = 0;
     for (uint32_t i = 0; i < carved; i++) {
-        struct pool_view view = {
-            .header = (const struct pool_header *)(first + i * pool->config.pool_bytes), .slot = slot, .pool_index = i};
+        struct pool_view view = {.header = pool_header_at(pool, first + i * pool->config.pool_bytes),
+                                 .base = first + i * pool->config.pool_bytes,
+                                 .slot = slot,
+                                 .pool_index = i};
         enum err err = pool_one_check(checker, &view);
         if (err)
             return err;

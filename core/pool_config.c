@@ -3,17 +3,6 @@
 #include "core/pages.h"
 #include "core/pool_internal.h"
 
-static const struct pool_config profiles[] = {
-    {.name = "3.11", .align_bytes = 16, .threshold_bytes = 512, .pool_bytes = 16 << 10, .arena_bytes = 1 << 20},
-};
-
-const struct pool_config *pool_profile_find(const char *name) {
-    for (size_t i = 0; i < sizeof profiles / sizeof profiles[0]; i++)
-        if (strcmp(profiles[i].name, name) == 0)
-            return &profiles[i];
-    return NULL;
-}
-
 static bool is_power_of_two(size_t n) {
     return n && (n & (n - 1)) == 0;
 }
@@ -32,8 +21,7 @@ static enum err class_rules_check(const struct pool_config *config, struct diag 
 }
 
 static enum err pool_rules_check(const struct pool_config *config, struct diag *diag) {
-    size_t pool = config->pool_bytes,
-           header = (sizeof(struct pool_header) + config->align_bytes - 1) & ~(config->align_bytes - 1);
+    size_t pool = config->pool_bytes, header = pool_header_room(config);
     if (!is_power_of_two(pool) || pool > (size_t)1 << 30)
         return diag_set(diag, ERR_USAGE, NULL, "pool: pool size %zu is not a power of two up to 1G", pool);
     if (pool < header + 2 * config->threshold_bytes)
@@ -57,11 +45,57 @@ static enum err arena_rules_check(const struct pool_config *config, struct diag 
     return ERR_OK;
 }
 
+/* Residues are chosen by mapping; malloc's arenas lie where it puts them. */
+static enum err residue_rules_check(const struct pool_config *config, struct diag *diag) {
+    size_t page = pages_size_bytes();
+    if (config->residue_count > POOL_RESIDUES_MAX)
+        return diag_set(diag, ERR_USAGE, NULL, "pool: %u residues; %d at most", config->residue_count,
+                        POOL_RESIDUES_MAX);
+    if (config->residue_count && config->source != POOL_SOURCE_MMAP)
+        return diag_set(diag, ERR_USAGE, NULL,
+                        "pool: residues need source=mmap: malloc's arenas lie where it puts them");
+    for (uint32_t i = 0; i < config->residue_count; i++)
+        if (config->residues_bytes[i] >= config->pool_bytes || config->residues_bytes[i] % page)
+            return diag_set(diag, ERR_USAGE, NULL,
+                            "pool: residue %#x is not a multiple of the page size %zu below pool size %zu",
+                            config->residues_bytes[i], page, config->pool_bytes);
+    return ERR_OK;
+}
+
+static enum err hugepage_rules_check(const struct pool_config *config, struct diag *diag) {
+    if (!config->hugepages)
+        return ERR_OK;
+    if (config->source != POOL_SOURCE_MMAP)
+        return diag_set(diag, ERR_USAGE, NULL,
+                        "pool: hugepages need source=mmap: malloc's pages are not ours to choose");
+    if (config->residue_count)
+        return diag_set(diag, ERR_USAGE, NULL,
+                        "pool: hugepages and residues exclude each other: huge pages are aligned");
+    if (config->arena_bytes % ((size_t)2 << 20))
+        return diag_set(diag, ERR_USAGE, NULL, "pool: arena size %zu is not a multiple of a huge page, 2M",
+                        config->arena_bytes);
+    return ERR_OK;
+}
+
+static enum err choice_rules_check(const struct pool_config *config, struct diag *diag) {
+    if (config->order >= POOL_ORDER_COUNT || config->reentry >= POOL_REENTRY_COUNT ||
+        config->headers >= POOL_HEADERS_COUNT || config->source >= POOL_SOURCE_COUNT ||
+        config->hugepages >= POOL_HUGEPAGES_COUNT)
+        return diag_set(diag, ERR_USAGE, NULL, "pool: a setting has a value that does not exist");
+    return ERR_OK;
+}
+
 enum err pool_config_check(const struct pool_config *config, struct diag *diag) {
     enum err err = class_rules_check(config, diag);
     if (!err)
         err = pool_rules_check(config, diag);
     if (!err)
         err = arena_rules_check(config, diag);
+    if (!err)
+        err = choice_rules_check(config, diag);
+    if (!err)
+        err = residue_rules_check(config, diag);
+    if (!err)
+        err = hugepage_rules_check(config, diag);
     return err;
 }

@@ -19,6 +19,7 @@ enum {
     POOL_ARENA_POOLS_MIN = 4,       /**< so that an arena with a pool lost to alignment still has several */
     POOL_ARENA_POOLS_MAX = 1 << 16, /**< bounds the finger table */
     POOL_CLASS_NONE = 0xffff,       /**< class of a pool that was just carved out of its arena */
+    POOL_SLOT_POOLS = 64,           /**< pools to a word of the radix tree's bottom */
     ARENA_VECTOR_FIRST_COUNT = 16   /**< slots of the first arena vector; doubled from there */
 };
 
@@ -28,7 +29,8 @@ struct pool_link {
     struct pool_link *prev;
 };
 
-/** At the first bytes of every pool; laid out as CPython's on 64 bits, so that carved offsets are equal. */
+/** At the first bytes of every pool, or in a table (headers=side); laid out as CPython's on 64 bits, so that carved
+ * offsets are equal. */
 struct pool_header {
     uint32_t count;        /**< blocks in use */
     void *free;            /**< LIFO of free blocks through their first word; NULL = the pool is full */
@@ -41,6 +43,13 @@ struct pool_header {
 _Static_assert(sizeof(struct pool_header) == 48, "CPython's pool header on 64 bits");
 _Static_assert(offsetof(struct pool_header, link) == 16 && offsetof(struct pool_header, next_offset) == 40,
                "CPython's pool header on 64 bits");
+
+/** A header beside its pool; one cache line. */
+struct pool_side {
+    _Alignas(64) struct pool_header header;
+    char *base; /**< the pool's first byte */
+};
+_Static_assert(sizeof(struct pool_side) == 64, "neighbouring headers lie in neighbouring cache lines");
 
 /** A slot of the arena vector. */
 struct arena {
@@ -62,7 +71,8 @@ struct radix {
     uint64_t fast_key; /**< hot_key when the shape is POOL_SHAPE_COMMON, else RADIX_NO_KEY */
     uint64_t hot_key;  /**< address >> bottom_shift of the node last found, or RADIX_NO_KEY */
     uint64_t *hot;     /**< that node */
-    bool fast_allowed; /**< the shape is POOL_SHAPE_COMMON */
+    bool fast_allowed; /**< the shape is POOL_SHAPE_COMMON, with headers in the pools */
+    bool has_sides;    /**< behind a bottom node's words stands for each one the table of its pools' headers */
     uint8_t pool_shift;
     uint8_t slot_shift;   /**< pool_shift + 6: a word of a bottom node */
     uint8_t bottom_shift; /**< an address' bits from here on choose the bottom node */
@@ -72,7 +82,8 @@ struct radix {
     uint32_t bottom_length;
     uint32_t mid_count;
     uint32_t bottom_count;
-    uint64_t ***root; /**< root_length pointers in the instance's own pages */
+    uint32_t side_count; /**< tables of POOL_SLOT_POOLS headers */
+    uint64_t ***root;    /**< root_length pointers in the instance's own pages */
 };
 
 #define RADIX_NO_KEY UINT64_MAX
@@ -91,8 +102,9 @@ struct pool_shape {
 struct pool {
     struct pool_config config;
     struct pool_arena_source source;
-    char name[32];       /**< what config.name points at */
-    size_t header_bytes; /**< pool header rounded up to the alignment */
+    char name[32]; /**< what config.name points at */
+    size_t
+        header_bytes; /**< where a pool's first block is: its header rounded up to the alignment; 0 with headers=side */
     uint32_t class_count;
     uint32_t arena_pool_count; /**< pools of an aligned arena */
     size_t instance_bytes;     /**< of the mapping this struct begins */
@@ -113,6 +125,12 @@ struct pool {
     struct arena **last_with;              /**< [n]: the last of usable_arenas with n free pools, or NULL */
     struct arena *arenas;                  /**< the vector */
     struct pool_link used[POOL_CLASS_MAX]; /**< partly used pools of a class, most recently linked first */
+
+    /* What is needed once per pool that fills or drains, of the config. */
+    uint32_t keep_count;
+    uint8_t order;
+    bool reentry_back;
+    bool headers_side;
 };
 _Static_assert(offsetof(struct pool, fast_limit_bytes) >= 64, "no hot field where pools have their headers");
 
@@ -139,8 +157,15 @@ static inline uint32_t pool_class_capacity(const struct pool *pool, uint32_t cla
     return (uint32_t)((pool->config.pool_bytes - pool->header_bytes) / pool_class_bytes(pool, class_index));
 }
 
-/** Checks the rules a config must keep. @return ERR_OK or ERR_USAGE with the broken rule in diag. */
-enum err pool_config_check(const struct pool_config *config, struct diag *diag);
+/** Bytes a pool's header takes of the pool. */
+static inline size_t pool_header_room(const struct pool_config *config) {
+    if (config->headers == POOL_HEADERS_SIDE)
+        return 0;
+    return (sizeof(struct pool_header) + config->align_bytes - 1) & ~(config->align_bytes - 1);
+}
+
+/** The arena source the settings ask for; borrows the pool. pool_source.c */
+struct pool_arena_source pool_source_of(struct pool *pool);
 
 /** @name Membership: pool_radix.c @{ */
 
@@ -150,7 +175,7 @@ uint32_t radix_root_length(size_t arena_bytes);
 /** @param root zeroed, radix_root_length() pointers; borrowed. */
 void radix_init(struct radix *radix, const struct pool_config *config, uint64_t ***root);
 
-/** Marks an arena's whole pools. @return false when a node cannot be had; nothing is marked then. */
+/** Marks an arena's whole pools. @return false when a node or a table cannot be had; nothing is marked then. */
 bool radix_mark(struct radix *radix, uintptr_t arena, size_t arena_bytes, uintptr_t first_pool, uint32_t pool_count);
 
 void radix_unmark(struct radix *radix, uintptr_t first_pool, uint32_t pool_count);
@@ -176,6 +201,28 @@ static inline uint64_t *radix_leaf_find(const struct radix *radix, uintptr_t add
     return entry && *entry ? &(*entry)[(address >> radix->slot_shift) & (radix->bottom_length - 1)] : NULL;
 }
 
+/** Of a bottom node, per word: a bit per pool, and the place of their headers' table. */
+static inline size_t radix_word_bytes(const struct radix *radix) {
+    return sizeof(uint64_t) + (radix->has_sides ? sizeof(struct pool_side *) : 0);
+}
+
+/** The place of the table of headers of 64 pools, for a word of a bottom node. */
+static inline struct pool_side **radix_side_entry(const struct radix *radix, uint64_t *leaf, uint64_t *bottom) {
+    return (struct pool_side **)(bottom + radix->bottom_length) + (leaf - bottom);
+}
+
+/** The table of headers that holds the one of `address`, which is ours; headers=side. */
+static inline struct pool_side *radix_side_find(const struct radix *radix, uintptr_t address) {
+    uint64_t *bottom = address >> radix->bottom_shift == radix->hot_key ? radix->hot : *radix_mid_entry(radix, address);
+    uint64_t *leaf = &bottom[(address >> radix->slot_shift) & (radix->bottom_length - 1)];
+    return *radix_side_entry(radix, leaf, bottom);
+}
+
+/** The header of the pool of `address`, which is ours; headers=side. */
+static inline struct pool_header *radix_side_header(const struct radix *radix, uintptr_t address) {
+    return &radix_side_find(radix, address)[address >> radix->pool_shift & (POOL_SLOT_POOLS - 1)].header;
+}
+
 /** True when the address lies in a pool of ours. */
 static inline bool radix_covers(const struct radix *radix, uintptr_t address) {
     const uint64_t *leaf = radix_leaf_find(radix, address);
@@ -192,6 +239,18 @@ static inline bool radix_owns(struct radix *radix, uintptr_t address) {
     return true;
 }
 /** @} */
+
+/** The header of the pool that holds `address`, one of ours. */
+static inline struct pool_header *pool_header_at(const struct pool *pool, uintptr_t address) {
+    if (POOL_UNLIKELY(pool->headers_side))
+        return radix_side_header(&pool->radix, address);
+    return (struct pool_header *)(address & ~pool->shape.pool_mask);
+}
+
+/** A pool's first byte. */
+static inline char *pool_base_of(const struct pool *pool, const struct pool_header *header) {
+    return POOL_UNLIKELY(pool->headers_side) ? ((const struct pool_side *)header)->base : (char *)(uintptr_t)header;
+}
 
 /** @name pool_stats.c @{ */
 

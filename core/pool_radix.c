@@ -3,6 +3,8 @@
  * levels of equal width, rounded up, the rest at the bottom (15 + 15 + 14 for arenas of 1 MiB); so the same nodes exist
  * as there.
  */
+#include <string.h>
+
 #include "core/pool_internal.h"
 #include "core/raw.h"
 
@@ -31,6 +33,7 @@ void radix_init(struct radix *radix, const struct pool_config *config, uint64_t 
         .root_length = (uint32_t)1 << upper,
         .mid_length = (uint32_t)1 << upper,
         .bottom_length = (uint32_t)1 << (bottom_shift - slot_shift),
+        .has_sides = config->headers == POOL_HEADERS_SIDE,
         .root = root,
     };
 }
@@ -46,11 +49,35 @@ static bool leaf_make(struct radix *radix, uintptr_t address) {
     }
     uint64_t **entry = radix_mid_entry(radix, address);
     if (!*entry) {
-        *entry = raw_calloc(radix->bottom_length, sizeof(uint64_t));
+        *entry = raw_calloc(radix->bottom_length, radix_word_bytes(radix));
         if (!*entry)
             return false;
         radix->bottom_count++;
     }
+    return true;
+}
+
+/* The headers of the 64 pools around `address`, whose nodes exist. They are kept, as nodes are.
+   @return false when they cannot be had. */
+static bool side_make(struct radix *radix, uintptr_t address) {
+    struct pool_side **entry =
+        radix_side_entry(radix, radix_leaf_find(radix, address), *radix_mid_entry(radix, address));
+    if (*entry)
+        return true;
+    size_t bytes = POOL_SLOT_POOLS * sizeof **entry;
+    struct pool_side *side = raw_aligned_alloc(_Alignof(struct pool_side), bytes);
+    if (!side)
+        return false;
+    memset(side, 0, bytes);
+    *entry = side;
+    radix->side_count++;
+    return true;
+}
+
+static bool sides_make(struct radix *radix, uintptr_t first_pool, uint32_t pool_count) {
+    for (uint32_t i = 0; i < pool_count; i++)
+        if (!side_make(radix, first_pool + ((uintptr_t)i << radix->pool_shift)))
+            return false;
     return true;
 }
 
@@ -67,6 +94,8 @@ bool radix_mark(struct radix *radix, uintptr_t arena, size_t arena_bytes, uintpt
     for (uintptr_t node = arena & ~(node_bytes - 1); node < arena + arena_bytes; node += node_bytes)
         if (!leaf_make(radix, node))
             return false;
+    if (radix->has_sides && !sides_make(radix, first_pool, pool_count))
+        return false;
     for (uint32_t i = 0; i < pool_count; i++) {
         uintptr_t pool = first_pool + ((uintptr_t)i << radix->pool_shift);
         *radix_leaf_find(radix, pool) |= radix_pool_bit(radix, pool);
@@ -82,13 +111,22 @@ void radix_unmark(struct radix *radix, uintptr_t first_pool, uint32_t pool_count
     }
 }
 
+static void bottom_free(struct radix *radix, uint64_t *bottom) {
+    for (uint32_t i = 0; bottom && radix->side_count && i < radix->bottom_length; i++) {
+        struct pool_side *side = *radix_side_entry(radix, &bottom[i], bottom);
+        radix->side_count -= side != NULL;
+        raw_free(side);
+    }
+    raw_free(bottom);
+}
+
 void radix_clear(struct radix *radix) {
     for (uint32_t i = 0; radix->mid_count && i < radix->root_length; i++) {
         uint64_t **mid = radix->root[i];
         if (!mid)
             continue;
         for (uint32_t j = 0; j < radix->mid_length; j++)
-            raw_free(mid[j]);
+            bottom_free(radix, mid[j]);
         raw_free(mid);
         radix->root[i] = NULL;
         radix->mid_count--;

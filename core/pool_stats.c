@@ -9,7 +9,7 @@ void pool_census_add(const struct pool *pool, const struct arena *arena, struct 
     census->alignment_bytes += first == arena->address ? 0 : pool->config.pool_bytes;
     census->pools_empty += arena->free_pool_count;
     for (uintptr_t address = first; address < arena->carve_address; address += pool->config.pool_bytes) {
-        const struct pool_header *header = (const struct pool_header *)address;
+        const struct pool_header *header = pool_header_at(pool, address);
         if (header->count == 0)
             continue;
         census->pools[header->class_index]++;
@@ -52,7 +52,8 @@ void pool_split_get(const struct pool *pool, struct pool_split *out) {
 static uint64_t radix_bytes(const struct radix *radix) {
     return radix->root_length * sizeof(uint64_t **) +
            (uint64_t)radix->mid_count * radix->mid_length * sizeof(uint64_t *) +
-           (uint64_t)radix->bottom_count * radix->bottom_length * sizeof(uint64_t);
+           (uint64_t)radix->bottom_count * radix->bottom_length * radix_word_bytes(radix) +
+           (uint64_t)radix->side_count * POOL_SLOT_POOLS * sizeof(struct pool_side);
 }
 
 void pool_counts_get(const struct pool *pool, struct pool_counts *out) {
@@ -165,5 +166,6 @@ void pool_stats_print(const struct pool *pool, FILE *out) {
     classes_print(pool, &census, out);
     arenas_print(pool, out);
     bytes_print(pool, &census, out);
-    radix_print(pool, out);
+    if (!pool->config.no_arena_map)
+        radix_print(pool, out);
 }

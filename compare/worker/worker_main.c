@@ -73,12 +73,13 @@ static enum err allocator_prepare(const struct worker_request *request, struct r
     replay->has_usable_size = reply->has_usable_size;
     if (err || request->backend != WORKER_POOL)
         return err;
-    const struct pool_config *config = pool_profile_find(request->profile);
-    if (!config)
-        return diag_set(diag, ERR_NOT_FOUND, NULL, "no pool profile %s", request->profile);
-    reply->pool = *config;
+    struct pool_config config;
+    err = pool_config_parse(request->settings, &config, diag);
+    if (err)
+        return err;
+    reply->pool = config;
     reply->pool.name = NULL;
-    return pool_create(config, NULL, &replay->pool, diag);
+    return pool_create(&config, NULL, &replay->pool, diag);
 }
 
 static enum err tables_prepare(const struct worker_request *request, struct replay *replay, struct diag *diag) {

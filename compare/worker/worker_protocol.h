@@ -40,7 +40,7 @@ struct worker_request {
     uint32_t drain_count;                     /**< of drain_wait_ns in use */
     uint64_t drain_wait_ns[WORKER_DRAIN_MAX]; /**< since the last free, rising */
     char library[WORKER_PATH_BYTES];          /**< where malloc must live; "" = in the C library */
-    char profile[64];                         /**< pool only: pool_profile_find() */
+    char settings[POOL_CONFIG_TEXT_BYTES];    /**< pool only: pool_config_parse() */
 };
 
 enum worker_state {

@@ -12,24 +12,45 @@ static struct diag diag;
 static void built_in_names_need_no_library(void **state) {
     (void)state;
     struct allocator allocator;
+    struct pool_config config;
     assert_int_equal(allocator_parse("system", &allocator, &diag), ERR_OK);
     assert_int_equal(allocator.backend, WORKER_LIBC);
     assert_string_equal(allocator.library, "");
     assert_int_equal(allocator_parse("null", &allocator, &diag), ERR_OK);
     assert_int_equal(allocator.backend, WORKER_NULL);
-    assert_null(allocator_pool_config(&allocator));
+    assert_false(allocator_pool_config(&allocator, &config));
 }
 
 static void pool_is_a_profile(void **state) {
     (void)state;
     struct allocator allocator;
+    struct pool_config config;
     assert_int_equal(allocator_parse("pool", &allocator, &diag), ERR_OK);
     assert_int_equal(allocator.backend, WORKER_POOL);
-    assert_non_null(allocator_pool_config(&allocator));
+    assert_true(allocator_pool_config(&allocator, &config));
+    assert_string_equal(config.name, pool_profile_default);
     assert_int_equal(allocator_parse("pool:3.11", &allocator, &diag), ERR_OK);
-    assert_string_equal(allocator.profile, "3.11");
+    assert_string_equal(allocator.settings, "3.11");
     assert_int_equal(allocator_parse("pool:2.7", &allocator, &diag), ERR_USAGE);
     assert_non_null(strstr(diag.text, "2.7"));
+}
+
+static void settings_behind_a_pool_belong_to_it(void **state) {
+    (void)state;
+    struct allocator_list list;
+    struct pool_config config;
+    assert_int_equal(allocator_list_parse("pool:3.9,keep=0,system,pool:3.15,hugepages,null", &list, &diag), ERR_OK);
+    assert_int_equal(list.count, 4);
+    assert_string_equal(list.items[0].name, "pool:3.9,keep=0");
+    assert_string_equal(list.items[0].settings, "3.9,keep=0");
+    assert_true(allocator_pool_config(&list.items[0], &config));
+    assert_int_equal(config.keep_count, 0);
+    assert_string_equal(list.items[2].settings, "3.15,arena=2M,hugepages=advise");
+    assert_int_equal(allocator_list_parse("pool:keep=2,keap=3", &list, &diag), ERR_USAGE);
+    assert_non_null(strstr(diag.text, "did you mean 'keep'"));
+    assert_int_equal(allocator_list_parse("pool:3.9,mine=/no/such/lib.so", &list, &diag), ERR_NOT_FOUND);
+    assert_int_equal(allocator_list_parse("pool:3.9,arena=100", &list, &diag), ERR_USAGE);
+    assert_non_null(strstr(diag.text, "not a multiple of pool size"));
 }
 
 static void a_misspelt_name_names_the_nearest(void **state) {
@@ -96,6 +117,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(built_in_names_need_no_library),
         cmocka_unit_test(pool_is_a_profile),
+        cmocka_unit_test(settings_behind_a_pool_belong_to_it),
         cmocka_unit_test(a_misspelt_name_names_the_nearest),
         cmocka_unit_test(a_library_is_found_through_the_search_path_or_its_package_is_told),
         cmocka_unit_test(a_named_library_must_be_a_file_that_can_be_preloaded),

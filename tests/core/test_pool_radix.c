@@ -9,6 +9,7 @@
 
 #include "core/pool_internal.h"
 #include "core/raw.h"
+#include "tests/core/pool_shape_config.h"
 
 /* A tree without a pool: addresses are only numbers to it. */
 static uint64_t **root[1 << 20];
@@ -21,7 +22,7 @@ static struct radix radix_begin(const struct pool_config *config) {
     return radix;
 }
 
-static const struct pool_config common = {"3.11", 16, 512, 16 << 10, 1 << 20};
+static const struct pool_config common = POOL_CONFIG("3.11", 16, 512, 16 << 10, 1 << 20);
 
 /* Marks an arena's whole pools, as the arenas do. */
 static bool arena_mark(struct radix *radix, const struct pool_config *config, uintptr_t arena) {
@@ -60,10 +61,11 @@ static void levels_are_as_cpython_shares_the_bits_out(void **state) {
 static void radix_knows_unaligned_arenas(void **state) {
     (void)state;
     const struct pool_config configs[] = {
-        {"", 16, 512, 16 << 10, 1 << 20},  {"", 8, 512, 4 << 10, 256 << 10}, {"", 16, 512, 16 << 10, 2 << 20},
-        {"", 16, 512, 16 << 10, 5 << 14},  {"", 16, 512, 64 << 10, 4 << 20}, {"", 16, 512, 64 << 10, 256 << 10},
-        {"", 16, 256, 1 << 10, 4 << 10},   {"", 16, 512, 4 << 10, 7 << 20},  {"", 16, 512, 1 << 20, 64 << 20},
-        {"", 16, 512, 256 << 20, 1 << 30},
+        POOL_CONFIG("", 16, 512, 16 << 10, 1 << 20), POOL_CONFIG("", 8, 512, 4 << 10, 256 << 10),
+        POOL_CONFIG("", 16, 512, 16 << 10, 2 << 20), POOL_CONFIG("", 16, 512, 16 << 10, 5 << 14),
+        POOL_CONFIG("", 16, 512, 64 << 10, 4 << 20), POOL_CONFIG("", 16, 512, 64 << 10, 256 << 10),
+        POOL_CONFIG("", 16, 256, 1 << 10, 4 << 10),  POOL_CONFIG("", 16, 512, 4 << 10, 7 << 20),
+        POOL_CONFIG("", 16, 512, 1 << 20, 64 << 20), POOL_CONFIG("", 16, 512, 256 << 20, 1 << 30),
     };
     for (size_t c = 0; c < sizeof configs / sizeof configs[0]; c++) {
         assert_int_equal(pool_config_check(&configs[c], NULL), ERR_OK);

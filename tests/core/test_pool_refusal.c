@@ -37,8 +37,12 @@ void *__wrap_realloc(void *block, size_t bytes) {
 
 enum { BLOCKS = 40000, POOL_BYTES = 4096, ARENA_BYTES = 64 << 10 };
 
-static const struct pool_config small_config = {
-    .name = "small", .align_bytes = 16, .threshold_bytes = 512, .pool_bytes = POOL_BYTES, .arena_bytes = ARENA_BYTES};
+static const struct pool_config small_config = {.name = "small",
+                                                .align_bytes = 16,
+                                                .threshold_bytes = 512,
+                                                .pool_bytes = POOL_BYTES,
+                                                .arena_bytes = ARENA_BYTES,
+                                                .keep_count = 1};
 
 static struct counted_source source;
 static void *blocks[BLOCKS];

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "tests/core/counted_source.h"
+#include "tests/core/pool_shape_config.h"
 #include "tests/core/random_source.h"
 
 /*
@@ -139,10 +140,10 @@ static void run_config(const struct pool_config *config, size_t residue_bytes, u
 }
 
 static const struct pool_config configs[] = {
-    {"3.11", 16, 512, 16 << 10, 1 << 20},         {"3.9", 16, 512, 4 << 10, 256 << 10},
-    {"classic", 8, 512, 4 << 10, 256 << 10},      {"tiny pools", 16, 512, 2 << 10, 8 << 10},
-    {"wide", 16, 1024, 64 << 10, 4 << 20},        {"odd arenas", 16, 512, 16 << 10, 80 << 10},
-    {"odd and large", 32, 512, 8 << 10, 3 << 20}, {"few classes", 64, 256, 1 << 10, 4 << 10},
+    POOL_CONFIG("3.11", 16, 512, 16 << 10, 1 << 20),         POOL_CONFIG("3.9", 16, 512, 4 << 10, 256 << 10),
+    POOL_CONFIG("classic", 8, 512, 4 << 10, 256 << 10),      POOL_CONFIG("tiny pools", 16, 512, 2 << 10, 8 << 10),
+    POOL_CONFIG("wide", 16, 1024, 64 << 10, 4 << 20),        POOL_CONFIG("odd arenas", 16, 512, 16 << 10, 80 << 10),
+    POOL_CONFIG("odd and large", 32, 512, 8 << 10, 3 << 20), POOL_CONFIG("few classes", 64, 256, 1 << 10, 4 << 10),
 };
 
 static void contents_survive_any_order_of_operations(void **state) {

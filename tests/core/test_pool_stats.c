@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "tests/core/counted_source.h"
+#include "tests/core/pool_shape_config.h"
 #include "tests/core/random_source.h"
 
 static uint64_t split_sum(const struct pool_split *split) {
@@ -20,9 +21,9 @@ static uint64_t split_sum(const struct pool_split *split) {
 
 static void the_split_adds_up_at_every_step(void **state) {
     (void)state;
-    const struct pool_config configs[] = {{"3.11", 16, 512, 16 << 10, 1 << 20},
-                                          {"3.7", 8, 512, 4 << 10, 256 << 10},
-                                          {"what-if", 32, 320, 8 << 10, 96 << 10}};
+    const struct pool_config configs[] = {POOL_CONFIG("3.11", 16, 512, 16 << 10, 1 << 20),
+                                          POOL_CONFIG("3.7", 8, 512, 4 << 10, 256 << 10),
+                                          POOL_CONFIG("what-if", 32, 320, 8 << 10, 96 << 10)};
     for (size_t c = 0; c < 3; c++) {
         struct counted_source source = {.residue_bytes = c == 2 ? 4096 : 0};
         struct pool *pool = counted_pool_create(&configs[c], &source);
