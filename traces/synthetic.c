@@ -111,9 +111,8 @@ enum err synthetic_complete(struct synthetic_settings *settings, struct diag *di
         return diag_set(diag, ERR_USAGE, NULL,
                         "%llu operations cannot make %llu live blocks; ask for more operations or fewer blocks",
                         (unsigned long long)operations, (unsigned long long)live);
-    /* rounding up makes one cycle more than asked for, at most */
-    uint64_t cycles = settings->cycle_count ? settings->cycle_count : operations / live + 1;
-    if (cycles > ((uint64_t)1 << (EVENT_BLOCK_SEQ_BITS - 1)) / live)
+    uint64_t cycles = settings->cycle_count ? settings->cycle_count : operations / live; /* may be rounded up by one */
+    if (cycles >= ((uint64_t)1 << (EVENT_BLOCK_SEQ_BITS - 1)) / live)
         return diag_set(diag, ERR_LIMIT, NULL, "a trace has at most 2^%d blocks", EVENT_BLOCK_SEQ_BITS - 1);
     settings->live_count = live;
     settings->operation_count = settings->cycle_count ? 0 : operations;
