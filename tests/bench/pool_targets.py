@@ -97,6 +97,8 @@ def paired_ratio(row, base):
 
 
 def geometric_mean(values):
+    if min(values) <= 0:  # the null allocator took longer than the allocator: noise, and no mean can mend it
+        return math.nan
     return math.exp(statistics.fmean(math.log(value) for value in values))
 
 
@@ -169,6 +171,8 @@ def fast_memory(traces, tally):
         rows = rows_of(trace)
         judged = kind_of(trace) == PYTHON
         print(f"  {trace['name']:16}{memory_text(rows, judged, tally)}")
+        if judged and None in (exact(rows[FAST], "arena_frag_avg_ratio"), exact(rows[FAST], "arena_return_ratio")):
+            tally.absent(f"{trace['name']}: {FAST} tells nothing of its arenas")
 
 
 def memory_text(rows, judged, tally):
