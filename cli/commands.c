@@ -1,5 +1,5 @@
 #include "cli/commands.h"
 
 const struct command *const commands[] = {
-    &command_record, &command_replay, &command_info, &command_check, &command_allocators, NULL,
+    &command_record, &command_replay, &command_info, &command_check, &command_generate, &command_allocators, NULL,
 };

@@ -10,6 +10,7 @@ extern const struct command command_record;
 extern const struct command command_replay;
 extern const struct command command_info;
 extern const struct command command_check;
+extern const struct command command_generate;
 extern const struct command command_allocators;
 
 #endif

@@ -16,13 +16,13 @@ setup() {
     run_split --help
     [ "$status" -eq 0 ]
     [ -z "$errors" ]
-    for command in record replay info check allocators; do
+    for command in record replay info check generate allocators; do
         [[ "$output" == *"  $command "* ]]
     done
 }
 
 @test "every command has help with examples first" {
-    for command in record replay info check allocators; do
+    for command in record replay info check generate allocators; do
         run_split "$command" --help
         [ "$status" -eq 0 ]
         [[ "${lines[0]}" == "usage: mmreplay $command"* ]]
