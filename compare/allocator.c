@@ -1,4 +1,6 @@
 #include "compare/allocator.h"
+#include "compare/library_find.h"
+#include "compare/python_library.h"
 #include "core/base/nearest.h"
 
 #include <limits.h>
@@ -18,6 +20,7 @@ const struct allocator_kind allocator_kinds[] = {
      WORKER_LIBC,
      {"libtcmalloc_minimal.so.4", "libtcmalloc.so.4", NULL},
      "libtcmalloc-minimal4"},
+    {"cpython", "the allocator of an installed libpython", WORKER_CPYTHON, {NULL}, NULL},
     {"null", "functions that do nothing: the cost of the replay loop itself", WORKER_NULL, {NULL}, NULL},
     {NULL, NULL, WORKER_NULL, {NULL}, NULL},
 };
@@ -31,40 +34,14 @@ static bool text_copy(char *to, size_t to_bytes, const char *from, size_t bytes)
     return true;
 }
 
-static bool library_in_directory(const char *directory, size_t directory_bytes, const char *soname,
-                                 char path[WORKER_PATH_BYTES]) {
-    char candidate[WORKER_PATH_BYTES];
-    int length = snprintf(candidate, sizeof candidate, "%.*s/%s", (int)directory_bytes, directory, soname);
-    if (!directory_bytes || length < 0 || (size_t)length >= sizeof candidate || access(candidate, R_OK))
-        return false;
-    memcpy(path, candidate, (size_t)length + 1);
-    return true;
-}
-
-/* Looks in a colon-separated list of directories. */
-static bool library_in_list(const char *list, const char *soname, char path[WORKER_PATH_BYTES]) {
-    while (list && *list) {
-        size_t length = strcspn(list, ":");
-        if (library_in_directory(list, length, soname, path))
-            return true;
-        list += length + (list[length] == ':');
-    }
-    return false;
-}
-
-static bool library_find(const char *soname, char path[WORKER_PATH_BYTES]) {
-    static const char standard[] = MMREPLAY_JEMALLOC_LIBDIR ":/usr/local/lib"
-                                                            ":/usr/lib/" MMREPLAY_MULTIARCH ":/lib/" MMREPLAY_MULTIARCH
-                                                            ":/usr/lib64:/lib64:/usr/lib:/lib";
-    return library_in_list(getenv("LD_LIBRARY_PATH"), soname, path) || library_in_list(standard, soname, path);
-}
-
 static enum err kind_resolve(const struct allocator_kind *kind, struct allocator *allocator, struct diag *diag) {
     allocator->backend = kind->backend;
+    if (kind->backend == WORKER_CPYTHON)
+        return python_library_resolve("", allocator, diag);
     if (!kind->sonames[0])
         return ERR_OK;
     for (size_t i = 0; kind->sonames[i]; i++)
-        if (library_find(kind->sonames[i], allocator->library))
+        if (library_find(kind->sonames[i], NULL, allocator->library))
             return ERR_OK;
     return diag_set(diag, ERR_NOT_FOUND, NULL,
                     "%s: %s is not installed; on Debian and Ubuntu: apt-get install %s, or give %s=/path/lib.so",
@@ -118,14 +95,39 @@ static enum err name_take(const char *name, size_t length, struct allocator *all
     return ERR_OK;
 }
 
+enum { CPYTHON_BYTES = sizeof "cpython" - 1 };
+
+/* "cpython", "cpython:…", "cpython+aligned": not what merely begins so. */
+static bool is_cpython(const char *text) {
+    return strncmp(text, "cpython", CPYTHON_BYTES) == 0 && strchr(":+", text[CPYTHON_BYTES]);
+}
+
+/* A path would make a long name: its last part stands for it. */
+static enum err cpython_parse(const char *text, struct allocator *out, struct diag *diag) {
+    struct allocator allocator = {.backend = WORKER_CPYTHON};
+    const char *slash = strrchr(text, '/');
+    char name[WORKER_PATH_BYTES];
+    snprintf(name, sizeof name, "%s%s", slash ? "cpython:" : "", slash ? slash + 1 : text);
+    enum err err = python_library_resolve(text + CPYTHON_BYTES, &allocator, diag);
+    if (!err)
+        err = name_take(name, strlen(name), &allocator, diag);
+    if (!err)
+        *out = allocator;
+    return err;
+}
+
 enum err allocator_parse(const char *text, struct allocator *out, struct diag *diag) {
     struct allocator allocator = {.backend = WORKER_LIBC};
+    if (is_cpython(text))
+        return cpython_parse(text, out, diag);
     bool has_settings = strncmp(text, "pool:", 5) == 0;
     size_t name_length = has_settings ? strlen(text) : strcspn(text, "=");
     enum err err = name_take(text, name_length, &allocator, diag);
     if (err)
         return err;
-    if (text[name_length] == '=') {
+    if (text[name_length] == '=' && is_cpython(text + name_length + 1)) {
+        err = python_library_resolve(text + name_length + 1 + CPYTHON_BYTES, &allocator, diag);
+    } else if (text[name_length] == '=') {
         err = library_resolve(text + name_length + 1, &allocator, diag);
     } else if (has_settings) {
         err = settings_resolve(text + 5, &allocator, diag);

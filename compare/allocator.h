@@ -16,6 +16,8 @@ struct allocator {
     enum worker_backend backend;
     char library[WORKER_PATH_BYTES];       /**< to preload; "" = nothing */
     char settings[POOL_CONFIG_TEXT_BYTES]; /**< pool only: pool_config_format(): "3.9,keep=0" */
+    char python[WORKER_PATH_BYTES];        /**< cpython only: its libpython */
+    bool arenas_aligned;                   /**< cpython only: "+aligned" */
 };
 
 struct allocator_list {
@@ -28,7 +30,8 @@ struct allocator_list {
 
 /**
  * One name: `pool`, `pool:3.11`, `pool:3.9,keep=0`, `system`, `jemalloc`, `mimalloc`, `tcmalloc`, `null`,
- * `NAME=/path/lib.so`.
+ * `NAME=/path/lib.so`; `cpython`, `cpython:3.11`, `cpython:/path/libpython3.11.so.1.0`, with `+aligned` behind it for
+ * aligned arenas, and `NAME=cpython:…` for a name of one's own.
  * @return ERR_USAGE (no such name; the nearest is told), ERR_NOT_FOUND (a library that is not installed; the package is
  *         told), ERR_LIMIT.
  */

@@ -25,9 +25,8 @@ extern char **environ;
 enum { POLL_SLICE_MS = 200, EXIT_NO_EXEC = 127 };
 
 static const char *const pass_names[WORKER_PASS_COUNT] = {
-    [WORKER_PROBE] = "start",
-    [WORKER_TIME] = "time pass",
-    [WORKER_MEMORY] = "memory pass",
+    [WORKER_PROBE] = "start",           [WORKER_TIME] = "time pass",     [WORKER_MEMORY] = "memory pass",
+    [WORKER_STATS] = "statistics pass", [WORKER_LOCKSTEP] = "lock-step",
 };
 
 /* The environment of a worker: the caller's, but for LD_PRELOAD, plus padding up to a fixed size. */
@@ -84,11 +83,24 @@ static void request_fill(const struct launch *launch, struct worker_request *req
         request->drain_wait_ns[i] = launch->drain_wait_ns[i];
     snprintf(request->library, sizeof request->library, "%s", launch->allocator->library);
     snprintf(request->settings, sizeof request->settings, "%s", launch->allocator->settings);
+    snprintf(request->python, sizeof request->python, "%s", launch->allocator->python);
+    request->arenas_aligned = launch->allocator->arenas_aligned;
+    request->stats_count = launch->stats_count < WORKER_STATS_MAX ? launch->stats_count : WORKER_STATS_MAX;
+    for (uint32_t i = 0; i < request->stats_count; i++)
+        request->stats_at[i] = launch->stats_at[i];
+    request->compare_every = launch->compare_every;
+    request->compare_from = launch->compare_from;
+    request->residue_count = launch->residue_count < WORKER_RESIDUE_MAX ? launch->residue_count : WORKER_RESIDUE_MAX;
+    for (uint32_t i = 0; i < request->residue_count; i++)
+        request->residues[i] = launch->residues[i];
 }
 
 static enum err child_prepare(const struct launch *launch, struct child *child, struct diag *diag) {
     uint64_t sample_count = launch->pass == WORKER_MEMORY ? launch->program->header->sample_count : 0;
-    child->shared_bytes = sizeof(struct worker_shared) + sample_count * sizeof(struct worker_sample);
+    struct worker_request request = {0};
+    request_fill(launch, &request);
+    child->shared_bytes = sizeof(struct worker_shared) + sample_count * sizeof(struct worker_sample) +
+                          worker_text_count(&request) * sizeof(struct worker_text);
     child->shared_fd = memfd_create("mmreplay-result", MFD_CLOEXEC);
     child->output_fd = memfd_create("mmreplay-output", MFD_CLOEXEC);
     if (child->shared_fd < 0 || child->output_fd < 0 || ftruncate(child->shared_fd, (off_t)child->shared_bytes))
@@ -97,7 +109,7 @@ static enum err child_prepare(const struct launch *launch, struct child *child, 
     if (shared == MAP_FAILED)
         return diag_errno(diag, ERR_IO, NULL, "cannot map a worker's results");
     child->shared = shared;
-    request_fill(launch, &child->shared->request);
+    child->shared->request = request;
     if (environment_make(launch->allocator->library, &child->environment))
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     return ERR_OK;

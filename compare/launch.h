@@ -31,6 +31,12 @@ struct launch {
     bool touch;
     const uint64_t *drain_wait_ns;
     uint32_t drain_count;
+    const uint64_t *stats_at; /**< stats pass: operations after which to print; rising */
+    uint32_t stats_count;
+    uint64_t compare_every; /**< lock-step: as in struct worker_request */
+    uint64_t compare_from;
+    const uint64_t *residues;
+    uint32_t residue_count;
     int cpu; /**< −1: anywhere */
     uint64_t timeout_ns;
     const volatile sig_atomic_t *interrupted; /**< set by a signal handler: the worker is ended; may be NULL */

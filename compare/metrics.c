@@ -104,7 +104,7 @@ static const char *frag_curve_open(const struct metric_scope *scope, size_t run,
 
 /* The same for arena bytes to live bytes in arenas. */
 static const char *arena_curve_open(const struct metric_scope *scope, size_t run, struct curve *out) {
-    if (scope->result->allocator.backend != WORKER_POOL)
+    if (!worker_backend_has_arenas(scope->result->allocator.backend))
         return no_arenas;
     const char *reason = curve_open(scope, run, out);
     return reason ? reason : floor_check(scope);
@@ -208,7 +208,7 @@ static const char *arena_internal_frag_compute(const struct metric_scope *scope,
 
 static const char *end_counts_open(const struct metric_scope *scope, size_t run, const struct pool_counts **out) {
     struct curve curve;
-    if (scope->result->allocator.backend != WORKER_POOL)
+    if (!worker_backend_has_arenas(scope->result->allocator.backend))
         return no_arenas;
     const char *reason = curve_open(scope, run, &curve);
     if (reason)

@@ -166,7 +166,7 @@ static json_t *curves_json(const struct report *report, size_t index) {
                         run->reply.has_usable_size ? curve_json(run, count, usable_get) : json_null());
     json_object_set_new(object, "resident_bytes",
                         run->reply.has_resident ? curve_json(run, count, resident_get) : json_null());
-    if (result->allocator.backend != WORKER_POOL)
+    if (!worker_backend_has_arenas(result->allocator.backend))
         return object;
     json_object_set_new(object, "arenas_count", curve_json(run, count, arenas_get));
     json_t *split = json_object();
@@ -201,7 +201,7 @@ static json_t *pins_json(const struct worker_pins *pins, size_t align_bytes) {
 }
 
 static json_t *pinned_json(const struct allocator_result *result) {
-    if (result->allocator.backend != WORKER_POOL || !result->memory_count)
+    if (!worker_backend_has_arenas(result->allocator.backend) || !result->memory_count)
         return json_null();
     const struct worker_reply *reply = &result->memories[0].reply;
     size_t align_bytes = result->probe.pool.align_bytes;
@@ -211,6 +211,11 @@ static json_t *pinned_json(const struct allocator_result *result) {
 
 static json_t *settings_json(const struct allocator_result *result) {
     struct pool_config config;
+    if (result->allocator.backend == WORKER_CPYTHON)
+        return json_pack("{s:o, s:o, s:o, s:o, s:b}", "align_bytes", count_json(result->probe.pool.align_bytes),
+                         "threshold_bytes", count_json(result->probe.pool.threshold_bytes), "pool_bytes",
+                         count_json(result->probe.pool.pool_bytes), "arena_bytes",
+                         count_json(result->probe.pool.arena_bytes), "arenas_aligned", result->allocator.arenas_aligned);
     if (!allocator_pool_config(&result->allocator, &config))
         return json_object();
     json_t *settings =

@@ -322,7 +322,7 @@ enum err report_text_print(const struct report *report, size_t width, FILE *out)
     enum err err = main_table_print(report, width, out);
     reasons_print(report, width, out);
     for (size_t i = 0; i < report->experiment->count && !err; i++)
-        if (report->experiment->results[i].allocator.backend == WORKER_POOL)
+        if (worker_backend_has_arenas(report->experiment->results[i].allocator.backend))
             err = pool_print(report, i, width, out);
     warnings_print(report, width, out);
     return err;

@@ -1,10 +1,11 @@
 /**
- * backend.h: the three things a worker can replay on, each an instance of replay_loop.h.
+ * backend.h: the four things a worker can replay on, each an instance of replay_loop.h.
  */
 #ifndef MMREPLAY_COMPARE_WORKER_BACKEND_H
 #define MMREPLAY_COMPARE_WORKER_BACKEND_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "compare/worker/worker_protocol.h"
 
@@ -17,10 +18,15 @@ struct backend {
     void (*run_accounted)(struct replay *replay, uint64_t from, uint64_t to);
     /** Frees what the trace left alive; keeps the account. */
     void (*drain)(struct replay *replay);
+    /** Adds the split of the arenas and their counts; NULL: what `replay->pool` knows, or nothing. */
+    void (*arenas_sample)(const struct replay *replay, struct worker_sample *sample);
+    /** CPython's statistics text; NULL: the text of `replay->pool`, if there is one. */
+    void (*stats_print)(const struct replay *replay, FILE *out);
 };
 
 extern const struct backend backend_null;
 extern const struct backend backend_libc;
 extern const struct backend backend_pool;
+extern const struct backend backend_cpython;
 
 #endif

@@ -62,4 +62,4 @@ static void py_drain(struct replay *replay) {
     replay_drain(replay, &calls);
 }
 
-const struct backend backend_pool = {py_run, py_run_accounted, py_drain};
+const struct backend backend_pool = {.run = py_run, .run_accounted = py_run_accounted, .drain = py_drain};

@@ -118,11 +118,19 @@ enum err library_check(const struct worker_request *request, bool needs_aligned,
         err = family_check(&owner, needs_aligned, diag);
     if (err)
         return err;
+    library_describe(owner.dli_saddr, reply);
+    reply->has_usable_size = definer_find("malloc_usable_size").dli_fbase == owner.dli_fbase;
+    return ERR_OK;
+}
+
+void library_describe(const void *address, struct worker_reply *reply) {
+    Dl_info owner = {0};
+    if (!dladdr(address, &owner))
+        return;
+    reply->build_id[0] = '\0';
     snprintf(reply->library, sizeof reply->library, "%s", owner.dli_fname);
     struct build_id_search search = {owner.dli_fbase, reply->build_id};
     dl_iterate_phdr(object_visit, &search);
-    reply->has_usable_size = definer_find("malloc_usable_size").dli_fbase == owner.dli_fbase;
-    return ERR_OK;
 }
 
 /* The function of that name, if the object of malloc defines it. */

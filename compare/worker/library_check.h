@@ -20,6 +20,9 @@
 enum err library_check(const struct worker_request *request, bool needs_aligned, struct worker_reply *reply,
                        struct diag *diag);
 
+/** Fills the reply's library and build_id with the object that `address` lies in. Allocates nothing. */
+void library_describe(const void *address, struct worker_reply *reply);
+
 /**
  * Asks the library for its version, by the function that jemalloc, mimalloc, tcmalloc or glibc has for that; "" when it
  * is none of them. Calls into the library: not before a measurement.

@@ -1,5 +1,6 @@
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -9,6 +10,7 @@
 #include "compare/worker/pins.h"
 #include "compare/worker/replay_loop.h"
 #include "compare/worker/resident.h"
+#include "compare/worker/stats_text.h"
 
 #include "compare/worker/passes.h"
 
@@ -61,8 +63,8 @@ void time_pass_run(const struct backend *backend, struct replay *replay, struct 
     reply->refused_count = replay->refused_count;
 }
 
-static void sample_take(const struct replay *replay, const struct worker_reply *reply, uint64_t operation_index,
-                        struct worker_sample *out) {
+static void sample_take(const struct backend *backend, const struct replay *replay, const struct worker_reply *reply,
+                        uint64_t operation_index, struct worker_sample *out) {
     struct resident resident = {0};
     if (resident_read(&resident) && resident.anonymous_bytes > reply->base_resident_bytes)
         resident.anonymous_bytes -= reply->base_resident_bytes;
@@ -75,6 +77,8 @@ static void sample_take(const struct replay *replay, const struct worker_reply *
                                   .resident_bytes = resident.anonymous_bytes,
                                   .lazy_free_bytes = resident.lazy_free_bytes,
                                   .pooled_bytes = replay->account.pooled_bytes};
+    if (backend->arenas_sample)
+        backend->arenas_sample(replay, out);
     if (!replay->pool)
         return;
     pool_split_get(replay->pool, &out->split);
@@ -97,10 +101,10 @@ static void drain_measure(const struct backend *backend, struct replay *replay, 
     reply->state = WORKER_DRAINING;
     backend->drain(replay);
     uint64_t drained_ns = clock_now_ns();
-    sample_take(replay, reply, operation_count, &reply->drained[reply->drained_count++]);
+    sample_take(backend, replay, reply, operation_count, &reply->drained[reply->drained_count++]);
     for (uint32_t i = 0; i < shared->request.drain_count; i++) {
         sleep_until(drained_ns + shared->request.drain_wait_ns[i]);
-        sample_take(replay, reply, operation_count, &reply->drained[reply->drained_count++]);
+        sample_take(backend, replay, reply, operation_count, &reply->drained[reply->drained_count++]);
     }
 }
 
@@ -113,7 +117,7 @@ void memory_pass_run(const struct backend *backend, struct replay *replay, struc
         const struct program_sample *point = &program->samples[i];
         backend->run_accounted(replay, done, point->word_index);
         done = point->word_index;
-        sample_take(replay, reply, point->operation_index, &shared->samples[i]);
+        sample_take(backend, replay, reply, point->operation_index, &shared->samples[i]);
         if (replay->pool && i == trough && trough != program->header->peak_sample)
             pins_take(replay->pool, point->operation_index, &reply->pins_at_trough);
         reply->sample_count = i + 1;
@@ -123,4 +127,39 @@ void memory_pass_run(const struct backend *backend, struct replay *replay, struc
     if (replay->pool)
         pins_take(replay->pool, program->header->summary.operation_count, &reply->pins_at_end);
     drain_measure(backend, replay, shared);
+}
+
+/* The word behind the `operation_count`-th operation, from word `at`, which `*done` operations precede. */
+static uint64_t word_after(const struct program *program, uint64_t at, uint64_t *done, uint64_t operation_count) {
+    while (*done < operation_count && at < program->header->word_count) {
+        at += 1 + (uint64_t)op_is_wide(program->ops[at]);
+        ++*done;
+    }
+    return at;
+}
+
+static void stats_take(const struct backend *backend, const struct replay *replay, uint64_t operation_index,
+                       struct worker_text *out) {
+    static struct stats_text text;
+    FILE *stream = stats_text_open(&text);
+    if (!stream)
+        return;
+    if (backend->stats_print)
+        backend->stats_print(replay, stream);
+    else if (replay->pool)
+        pool_stats_print(replay->pool, stream);
+    size_t bytes = stats_text_finish(&text, stream);
+    memcpy(out->text, text.text, bytes);
+    out->operation_index = operation_index;
+    out->bytes = bytes;
+}
+
+void stats_pass_run(const struct backend *backend, struct replay *replay, struct worker_shared *shared) {
+    uint64_t done = 0, word = 0;
+    for (uint32_t i = 0; i < shared->request.stats_count; i++) {
+        uint64_t to = word_after(replay->program, word, &done, shared->request.stats_at[i]);
+        backend->run_accounted(replay, word, to);
+        word = to;
+        stats_take(backend, replay, done, &worker_texts(shared)[i]);
+    }
 }

@@ -22,4 +22,7 @@ void time_pass_run(const struct backend *backend, struct replay *replay, struct 
 /** The loop in pieces, a sample at each of the program's points, then the drain. */
 void memory_pass_run(const struct backend *backend, struct replay *replay, struct worker_shared *shared);
 
+/** The loop up to each of the request's stats_at, a statistics text after it. */
+void stats_pass_run(const struct backend *backend, struct replay *replay, struct worker_shared *shared);
+
 #endif

@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 #include "compare/worker/backend.h"
+#include "compare/worker/backend_cpython.h"
 #include "compare/worker/library_check.h"
+#include "compare/worker/lockstep.h"
 #include "compare/worker/passes.h"
 #include "compare/worker/replay_loop.h"
 #include "compare/worker/resident.h"
@@ -24,6 +26,7 @@ static const struct backend *const backends[WORKER_BACKEND_COUNT] = {
     [WORKER_NULL] = &backend_null,
     [WORKER_LIBC] = &backend_libc,
     [WORKER_POOL] = &backend_pool,
+    [WORKER_CPYTHON] = &backend_cpython,
 };
 
 static struct worker_shared *shared_map(void) {
@@ -32,7 +35,8 @@ static struct worker_shared *shared_map(void) {
         return NULL;
     struct worker_shared *shared =
         mmap(NULL, (size_t)stat.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, WORKER_SHARED_FD, 0);
-    if (shared == MAP_FAILED || shared->request.layout_bytes != sizeof(struct worker_shared))
+    if (shared == MAP_FAILED || shared->request.layout_bytes != sizeof(struct worker_shared) ||
+        ((size_t)stat.st_size - sizeof *shared) / sizeof(struct worker_text) < worker_text_count(&shared->request))
         return NULL;
     return shared;
 }
@@ -58,7 +62,9 @@ static void place_report(struct worker_reply *reply) {
 
 static enum err request_check(const struct worker_request *request, struct diag *diag) {
     if (request->pass >= WORKER_PASS_COUNT || request->backend >= WORKER_BACKEND_COUNT ||
-        request->drain_count > WORKER_DRAIN_MAX)
+        request->drain_count > WORKER_DRAIN_MAX || request->stats_count > WORKER_STATS_MAX ||
+        request->residue_count > WORKER_RESIDUE_MAX ||
+        (request->pass == WORKER_LOCKSTEP && request->backend != WORKER_CPYTHON))
         return diag_set(diag, ERR_USAGE, NULL, "the worker was asked for a pass or backend it does not know");
     return ERR_OK;
 }
@@ -70,6 +76,8 @@ static enum err allocator_prepare(const struct worker_request *request, struct r
     if (err || request->backend == WORKER_NULL)
         return err;
     err = library_check(request, needs_aligned, reply, diag);
+    if (!err && request->backend == WORKER_CPYTHON && request->pass != WORKER_LOCKSTEP)
+        err = backend_cpython_prepare(request, reply, diag);
     replay->has_usable_size = reply->has_usable_size;
     if (err || request->backend != WORKER_POOL)
         return err;
@@ -89,7 +97,7 @@ static enum err tables_prepare(const struct worker_request *request, struct repl
     if (err)
         return err;
     replay->slots = table;
-    if (request->pass != WORKER_MEMORY)
+    if (request->pass != WORKER_MEMORY && request->pass != WORKER_STATS)
         return ERR_OK;
     err = table_map(count, sizeof *replay->account.notes, &table, diag);
     if (!err)
@@ -117,6 +125,8 @@ static void pass_run(struct worker_shared *shared, struct replay *replay) {
         time_pass_run(backend, replay, reply);
     else if (shared->request.pass == WORKER_MEMORY)
         memory_pass_run(backend, replay, shared);
+    else if (shared->request.pass == WORKER_STATS)
+        stats_pass_run(backend, replay, shared);
     else if (shared->request.backend == WORKER_LIBC)
         library_version_ask(reply);
     reply->state = WORKER_DONE;
@@ -137,7 +147,9 @@ static enum err worker_run(struct worker_shared *shared, struct diag *diag) {
     err = allocator_prepare(&shared->request, &replay, &shared->reply, diag);
     if (!err)
         err = tables_prepare(&shared->request, &replay, diag);
-    if (!err)
+    if (!err && shared->request.pass == WORKER_LOCKSTEP)
+        err = lockstep_pass_run(&program, shared, diag);
+    else if (!err)
         pass_run(shared, &replay);
     return err;
 }

@@ -17,20 +17,31 @@
 enum { WORKER_PROGRAM_FD = 3, WORKER_SHARED_FD = 4 };
 
 enum worker_pass {
-    WORKER_PROBE,  /**< load the allocator, say which one it is, run nothing */
-    WORKER_TIME,   /**< the bare loop between two clock readings */
-    WORKER_MEMORY, /**< the loop in pieces, a sample between them */
+    WORKER_PROBE,    /**< load the allocator, say which one it is, run nothing */
+    WORKER_TIME,     /**< the bare loop between two clock readings */
+    WORKER_MEMORY,   /**< the loop in pieces, a sample between them */
+    WORKER_STATS,    /**< pool and cpython: the loop up to some operations, the allocator's statistics text at each */
+    WORKER_LOCKSTEP, /**< cpython: the real allocator and our pool side by side, every answer compared */
     WORKER_PASS_COUNT
 };
 
 enum worker_backend {
-    WORKER_NULL, /**< functions that do nothing: the loop's own cost */
-    WORKER_LIBC, /**< the malloc family of the process: the C library's or a preloaded library's */
-    WORKER_POOL, /**< core/pool.h */
+    WORKER_NULL,    /**< functions that do nothing: the loop's own cost */
+    WORKER_LIBC,    /**< the malloc family of the process: the C library's or a preloaded library's */
+    WORKER_POOL,    /**< core/pool.h */
+    WORKER_CPYTHON, /**< the pymalloc of an installed libpython */
     WORKER_BACKEND_COUNT
 };
 
-enum { WORKER_DRAIN_MAX = 3, WORKER_PATH_BYTES = 1024, WORKER_TEXT_BYTES = 512, WORKER_BUILD_ID_BYTES = 64 };
+enum {
+    WORKER_DRAIN_MAX = 3,
+    WORKER_PATH_BYTES = 1024,
+    WORKER_TEXT_BYTES = 512,
+    WORKER_BUILD_ID_BYTES = 64,
+    WORKER_STATS_MAX = 16,     /**< statistics texts of one stats pass */
+    WORKER_RESIDUE_MAX = 64,   /**< arena residues of one lock-step */
+    WORKER_STATS_BYTES = 16384 /**< a statistics text: at most 128 rows of 54 bytes and 25 lines of 58 */
+};
 
 struct worker_request {
     uint64_t layout_bytes; /**< sizeof(struct worker_shared): parent and worker must be of one build */
@@ -40,7 +51,15 @@ struct worker_request {
     uint32_t drain_count;                     /**< of drain_wait_ns in use */
     uint64_t drain_wait_ns[WORKER_DRAIN_MAX]; /**< since the last free, rising */
     char library[WORKER_PATH_BYTES];          /**< where malloc must live; "" = in the C library */
-    char settings[POOL_CONFIG_TEXT_BYTES];    /**< pool only: pool_config_parse() */
+    char settings[POOL_CONFIG_TEXT_BYTES];    /**< pool, lock-step: pool_config_parse() */
+    char python[WORKER_PATH_BYTES];           /**< cpython: the libpython to open */
+    uint32_t arenas_aligned;                  /**< cpython: map arenas aligned to the pool size, as our pool does */
+    uint32_t stats_count;                     /**< of stats_at in use */
+    uint64_t stats_at[WORKER_STATS_MAX];      /**< operations after which to print; rising */
+    uint64_t compare_every;                   /**< lock-step: operations between two statistics texts; 0: at the end */
+    uint64_t compare_from;                    /**< lock-step: no statistics before this operation */
+    uint64_t residues[WORKER_RESIDUE_MAX];    /**< lock-step: of the arenas' addresses, in turn */
+    uint32_t residue_count;                   /**< 0: all arenas aligned */
 };
 
 enum worker_state {
@@ -80,6 +99,50 @@ struct worker_pins {
     uint64_t class_sole_arenas[WORKER_CLASS_MAX]; /**< arenas that this class alone keeps alive */
 };
 
+/** What the lock-step found to differ. */
+enum worker_difference {
+    WORKER_SAME,
+    WORKER_DIFFERENT_PLACE,      /**< the two blocks just handed out */
+    WORKER_DIFFERENT_STATISTICS, /**< the texts */
+    WORKER_DIFFERENT_COUNT,      /**< the numbers of live blocks */
+    WORKER_BROKEN_POOL,          /**< our pool's own invariants: pool_check() */
+    WORKER_DIFFERENCE_COUNT
+};
+
+/** Where a block lies, as far as two address spaces can be compared. */
+struct worker_place {
+    uint32_t refused; /**< NULL */
+    uint32_t in_arena;
+    uint64_t arena_order; /**< of the arena: how many were mapped before it */
+    uint64_t offset_bytes;
+};
+
+/** Index 0 is ours, 1 the real one. */
+struct worker_lockstep {
+    uint32_t difference; /**< enum worker_difference */
+    uint32_t op_kind;    /**< of the operation at which they differ */
+    uint32_t op_domain;
+    uint32_t op_slot;
+    uint64_t op_bytes;
+    uint64_t operation_count;  /**< done, the one that differs included; ignored ones too */
+    uint64_t replayed_count;   /**< operations that went to both */
+    uint64_t raw_count;        /**< operations of the raw domain, which do not concern pymalloc */
+    uint64_t compared_count;   /**< statistics texts that were equal */
+    uint64_t agreed_operation; /**< the last operation after which they were */
+    uint64_t drained;          /**< the trace is over, its survivors are being freed */
+    uint64_t arena_count[2];   /**< arenas mapped in all */
+    uint64_t block_count[2];
+    struct worker_place place[2];
+};
+
+/** A statistics text, not terminated. Stats pass: one per stats_at. Lock-step: ours and the real one's, if they differ.
+ */
+struct worker_text {
+    uint64_t operation_index;
+    uint64_t bytes; /**< 0: not taken */
+    char text[WORKER_STATS_BYTES];
+};
+
 struct worker_reply {
     uint32_t state; /**< enum worker_state */
     uint32_t err;   /**< enum err, when failed */
@@ -106,6 +169,7 @@ struct worker_reply {
     uint32_t drained_count;
     struct worker_pins pins_at_trough; /**< lowest live bytes after the live peak */
     struct worker_pins pins_at_end;    /**< of the trace, before the survivors are freed */
+    struct worker_lockstep lockstep;
 };
 
 struct worker_shared {
@@ -113,5 +177,22 @@ struct worker_shared {
     struct worker_reply reply;
     struct worker_sample samples[]; /**< one per program sample in the memory pass */
 };
+
+/** What stands behind the reply in the stats pass and the lock-step, where no samples are taken. */
+static inline struct worker_text *worker_texts(const struct worker_shared *shared) {
+    return (struct worker_text *)(uintptr_t)shared->samples;
+}
+
+/** How many texts the pass of `request` may write. */
+static inline uint64_t worker_text_count(const struct worker_request *request) {
+    if (request->pass == WORKER_LOCKSTEP)
+        return 2;
+    return request->pass == WORKER_STATS ? request->stats_count : 0;
+}
+
+/** True for the allocators that have arenas to count and split. */
+static inline bool worker_backend_has_arenas(enum worker_backend backend) {
+    return backend == WORKER_POOL || backend == WORKER_CPYTHON;
+}
 
 #endif
