@@ -49,6 +49,7 @@ static int option_set(const struct command *command, const struct option_spec *o
         *(bool *)field = true;
         break;
     case OPTION_TEXT:
+    case OPTION_TEXT_OPTIONAL:
         *(const char **)field = text;
         break;
     case OPTION_COUNT:
@@ -102,6 +103,8 @@ static int long_option_parse(const struct command *command, struct cursor *curso
     const struct option_spec *option = option_by_name(command, word + 2, length);
     if (!option)
         return unknown_option(command, word);
+    if (option->type == OPTION_TEXT_OPTIONAL)
+        return option_set(command, option, attached ? attached : "", values);
     if (option->type != OPTION_FLAG)
         return option_with_argument(command, option, attached, cursor, values);
     if (attached)
@@ -115,9 +118,9 @@ static int letters_parse(const struct command *command, struct cursor *cursor, v
         const struct option_spec *option = option_by_letter(command, *letter);
         if (!option)
             return unknown_option(command, word);
-        if (option->type != OPTION_FLAG)
+        if (option->type != OPTION_FLAG && option->type != OPTION_TEXT_OPTIONAL)
             return option_with_argument(command, option, letter[1] ? letter + 1 : NULL, cursor, values);
-        option_set(command, option, NULL, values);
+        option_set(command, option, "", values);
     }
     return EXIT_CODE_DONE;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/arguments.h"
+#include "cli/check_against.h"
 #include "cli/commands.h"
 #include "cli/message.h"
 #include "core/base/units.h"
@@ -11,10 +12,26 @@
 
 struct check_values {
     bool quiet;
+    const char *against; /* NULL: only validate */
+    const char *pool;
+    const char *residues;
+    uint64_t stats_every;
 };
 
+static const struct check_values check_defaults = {.stats_every = 100000};
+
+#define AT(field) offsetof(struct check_values, field)
+
 static const struct option_spec check_options[] = {
-    {"quiet", 'q', OPTION_FLAG, NULL, offsetof(struct check_values, quiet), "print nothing for valid traces"},
+    {"quiet", 'q', OPTION_FLAG, NULL, AT(quiet), "print nothing for valid traces, and where allocators agree"},
+    {"against", 0, OPTION_TEXT, "CPYTHON", AT(against),
+     "hold the pool against a real CPython: cpython:3.11 or cpython:/path/libpython3.11.so.1.0"},
+    {"stats-every", 0, OPTION_COUNT, "N", AT(stats_every),
+     "operations between two comparisons of the statistics texts; 0: only at the end (default 100000)"},
+    {"pool", 0, OPTION_TEXT, "SETTINGS", AT(pool),
+     "of the pool, as behind pool: in 'mmreplay allocators' (default: those of CPython's version)"},
+    {"residues", 0, OPTION_TEXT, "SIZE,…", AT(residues),
+     "distances of the arenas from an aligned address, in turn: 0,4K,12K (default 0)"},
     {0},
 };
 
@@ -64,21 +81,33 @@ static int check_code(enum err err) {
     }
 }
 
+/* Tells on stdout that the trace is valid, unless `quiet`. @return an exit code. */
+static int validity_tell(const char *path, bool quiet) {
+    struct diag diag;
+    struct trace_summary summary = {0};
+    char events[UNITS_TEXT_BYTES], blocks[UNITS_TEXT_BYTES];
+    enum err err = trace_check(path, &summary, &diag);
+    if (err)
+        message_error(&diag);
+    else if (!quiet)
+        printf("%s: valid: %s events, %s blocks left alive\n", path, units_format_count(summary.event_count, events),
+               units_format_count(summary.live_end_blocks, blocks));
+    return check_code(err);
+}
+
 static int check_run(const void *values, char **operands, size_t operand_count) {
     const struct check_values *options = values;
+    struct check_against against = {.stats_every = options->stats_every, .quiet = options->quiet};
     int worst = EXIT_CODE_DONE;
-    for (size_t i = 0; i < operand_count; i++) {
+    if (options->against) {
         struct diag diag;
-        struct trace_summary summary = {0};
-        enum err err = trace_check(operands[i], &summary, &diag);
-        int code = check_code(err);
-        char events[UNITS_TEXT_BYTES], blocks[UNITS_TEXT_BYTES];
-        if (err)
-            message_error(&diag);
-        else if (!options->quiet)
-            printf("%s: valid: %s events, %s blocks left alive\n", operands[i],
-                   units_format_count(summary.event_count, events),
-                   units_format_count(summary.live_end_blocks, blocks));
+        if (check_against_open(options->against, options->pool, options->residues, &against, &diag))
+            return message_error(&diag);
+    }
+    for (size_t i = 0; i < operand_count; i++) {
+        int code = validity_tell(operands[i], options->quiet || options->against);
+        if (!code && options->against)
+            code = check_against_run(&against, operands[i]);
         if (code > worst)
             worst = code;
     }
@@ -93,11 +122,18 @@ const struct command command_check = {
         "Reads each trace to its end: the description's keys and types, the events file's checksum, every member of "
         "it, every event (frees and reallocs of blocks that are alive, sizes, threads), and the summary against what "
         "was counted.\n"
-        "Exit code 0: all valid; 1: at least one is not (told on stderr); 2: at least one could not be read.\n",
+        "With --against, every mem, obj and c operation then goes to the pool and to the real allocator of that "
+        "libpython, in lock-step in a process of its own; every block's place (the number of its arena and the offset "
+        "in it) and the statistics texts must be equal. Raw-domain operations do not concern that allocator and are "
+        "only counted. The first difference is told on stdout.\n"
+        "Exit code 0: all valid, and in agreement; 1: at least one is not valid (told on stderr) or differs; 2: at "
+        "least one could not be read, or there is no such libpython.\n",
     .examples = "  mmreplay check traces/samples/*.yaml\n"
+                "  mmreplay check --against cpython:3.11 traces/samples/python-batch.yaml\n"
                 "  mmreplay check -q app.yaml && echo good\n",
     .options = check_options,
     .values_bytes = sizeof(struct check_values),
+    .defaults = &check_defaults,
     .operands_min = 1,
     .operands_max = SIZE_MAX,
     .run = check_run,

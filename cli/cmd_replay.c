@@ -11,6 +11,7 @@
 #include "cli/message.h"
 #include "cli/paths.h"
 #include "cli/progress.h"
+#include "cli/replay_stats.h"
 #include "compare/report_json.h"
 #include "compare/report_summary.h"
 #include "compare/report_text.h"
@@ -29,6 +30,8 @@ struct replay_values {
     uint64_t timeout_ns;
     uint64_t seed;
     const char *json;
+    const char *pool_stats; /* NULL: not given; "": to stdout */
+    const char *at;
 };
 
 static const struct replay_values replay_defaults = {
@@ -55,6 +58,9 @@ static const struct option_spec replay_options[] = {
     {"timeout", 0, OPTION_DURATION, "TIME", AT(timeout_ns), "for one run; 0s: none (default 600s)"},
     {"seed", 0, OPTION_COUNT, "N", AT(seed), "of the bootstrap intervals (default 1)"},
     {"json", 0, OPTION_TEXT, "FILE", AT(json), "write the result as JSON; - is stdout, and then there is no text"},
+    {"pool-stats", 0, OPTION_TEXT_OPTIONAL, "FILE", AT(pool_stats),
+     "the statistics text of every pool and cpython allocator, as CPython prints it; without FILE behind the table"},
+    {"at", 0, OPTION_TEXT, "OP,…", AT(at), "take it after these operations instead of at the end of the trace"},
     {0},
 };
 
@@ -78,6 +84,7 @@ struct replay_session {
     struct experiment_options options;
     char worker_path[PATH_MAX];
     struct report_summary summary;
+    struct replay_stats stats;
     struct report_json *json;
     FILE *json_file; /* NULL: no JSON, or to stdout */
     char json_partial[PATH_MAX];
@@ -167,6 +174,10 @@ static enum err values_check(const struct replay_values *values, struct diag *di
         return diag_set(diag, ERR_USAGE, NULL, "replay: --rounds must be 1 … %d", EXPERIMENT_ROUNDS_MAX);
     if (values->memory_rounds > EXPERIMENT_ROUNDS_MAX)
         return diag_set(diag, ERR_USAGE, NULL, "replay: --memory-rounds must be 0 … %d", EXPERIMENT_ROUNDS_MAX);
+    bool stats_to_stdout =
+        values->pool_stats ? !*values->pool_stats || strcmp(values->pool_stats, "-") == 0 : !!values->at;
+    if (stats_to_stdout && values->json && strcmp(values->json, "-") == 0)
+        return diag_set(diag, ERR_USAGE, NULL, "replay: --json - leaves no room on stdout: give --pool-stats=FILE");
     if (values->touch > 1)
         return diag_set(diag, ERR_USAGE, NULL, "replay: --touch is 0 or 1");
     if (values->cpu != UINT64_MAX && !environment_cpu_allowed(values->cpu))
@@ -185,7 +196,12 @@ static enum err session_open(struct replay_session *session, const struct replay
         err = values->allocators ? allocator_list_parse(values->allocators, &session->list, diag)
                                  : default_list_make(&session->list, diag);
     if (!err)
+        err = replay_stats_open(values->pool_stats, values->at, &session->stats, diag);
+    if (!err)
         err = json_open(session, diag);
+    session->stats.worker_path = session->worker_path;
+    session->stats.timeout_ns = values->timeout_ns;
+    session->stats.interrupted = &caught_signal;
     session->options = experiment_options_default();
     session->options.worker_path = session->worker_path;
     session->options.rounds = (uint32_t)values->rounds;
@@ -237,6 +253,8 @@ static enum err program_measure(struct replay_session *session, const struct tra
     if (!err)
         report_clear(&report);
     experiment_clear(&experiment);
+    if (!err && !caught_signal)
+        err = replay_stats_tell(&session->stats, info->name ? info->name : "trace", program, &session->list, diag);
     return err;
 }
 
@@ -280,6 +298,8 @@ static int replay_finish(struct replay_session *session, enum err err, struct di
     }
     if (!err)
         err = json_finish(session, diag);
+    if (!err)
+        err = replay_stats_close(&session->stats, diag);
     session_close(session);
     if (caught_signal) {
         message_note("interrupted; what was measured is shown");
@@ -312,7 +332,8 @@ const struct command command_replay = {
         "Replays every operation of each trace on each allocator, one process per run, in rounds that alternate their "
         "order, and reports time per operation, fragmentation and how much memory goes back to the system.\n"
         "An allocator is pool (CPython's, as pool:3.11), system, jemalloc, mimalloc, tcmalloc, null, or "
-        "NAME=/path/lib.so for any malloc library; 'mmreplay allocators' tells which are here.\n"
+        "cpython:3.11 or cpython:/path/libpython3.11.so.1.0 (the real one), or NAME=/path/lib.so for any malloc "
+        "library; 'mmreplay allocators' tells which are here.\n"
         "An allocator that crashes or runs out of time is a result: its row says so, the others stand, and the exit "
         "code is 0 as long as one allocator was measured.\n",
     .examples = "  mmreplay replay traces/samples/python-batch.yaml\n"

@@ -18,11 +18,12 @@ enum exit_code {
 
 /** How an option's text becomes a value, and the type of the field it goes to. */
 enum option_type {
-    OPTION_FLAG,     /**< no argument; bool becomes true */
-    OPTION_TEXT,     /**< const char *, borrowed from argv */
-    OPTION_COUNT,    /**< uint64_t, decimal */
-    OPTION_BYTES,    /**< uint64_t, units_parse_bytes: 16K, 1M */
-    OPTION_DURATION, /**< uint64_t nanoseconds, units_parse_duration: 5ms, 2s */
+    OPTION_FLAG,          /**< no argument; bool becomes true */
+    OPTION_TEXT,          /**< const char *, borrowed from argv */
+    OPTION_TEXT_OPTIONAL, /**< the same, given only as --name=TEXT; "" for a bare --name */
+    OPTION_COUNT,         /**< uint64_t, decimal */
+    OPTION_BYTES,         /**< uint64_t, units_parse_bytes: 16K, 1M */
+    OPTION_DURATION,      /**< uint64_t nanoseconds, units_parse_duration: 5ms, 2s */
     OPTION_TYPE_COUNT
 };
 

@@ -55,8 +55,11 @@ static void option_print(FILE *out, const struct option_spec *option) {
     char letter[8] = "    ";
     if (option->letter)
         snprintf(letter, sizeof letter, "-%c, ", option->letter);
-    snprintf(left, sizeof left, "%s--%s%s%s", letter, option->name, option->argument ? " " : "",
-             option->argument ? option->argument : "");
+    if (option->type == OPTION_TEXT_OPTIONAL)
+        snprintf(left, sizeof left, "%s--%s[=%s]", letter, option->name, option->argument);
+    else
+        snprintf(left, sizeof left, "%s--%s%s%s", letter, option->name, option->argument ? " " : "",
+                 option->argument ? option->argument : "");
     row_print(out, left, option->help);
 }
 

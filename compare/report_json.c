@@ -215,7 +215,8 @@ static json_t *settings_json(const struct allocator_result *result) {
         return json_pack("{s:o, s:o, s:o, s:o, s:b}", "align_bytes", count_json(result->probe.pool.align_bytes),
                          "threshold_bytes", count_json(result->probe.pool.threshold_bytes), "pool_bytes",
                          count_json(result->probe.pool.pool_bytes), "arena_bytes",
-                         count_json(result->probe.pool.arena_bytes), "arenas_aligned", result->allocator.arenas_aligned);
+                         count_json(result->probe.pool.arena_bytes), "arenas_aligned",
+                         result->allocator.arenas_aligned);
     if (!allocator_pool_config(&result->allocator, &config))
         return json_object();
     json_t *settings =

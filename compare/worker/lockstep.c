@@ -134,7 +134,7 @@ bool lockstep_step(struct lockstep *lockstep, const struct lockstep_operation *o
         void **real = &lockstep->blocks[LOCKSTEP_REAL][operation->slot];
         answer_keep(ours, operation->kind, ours_execute(lockstep, operation, bytes, *ours));
         answer_keep(real, operation->kind, real_execute(lockstep, operation, bytes, *real));
-        result->replayed_count++;
+        *(result->drained ? &result->drained_count : &result->replayed_count) += 1;
         struct worker_place places[LOCKSTEP_SIDE_COUNT] = {place_of(lockstep, LOCKSTEP_OURS, operation->slot),
                                                            place_of(lockstep, LOCKSTEP_REAL, operation->slot)};
         if (!places_are_equal(&places[LOCKSTEP_OURS], &places[LOCKSTEP_REAL])) {

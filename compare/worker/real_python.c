@@ -54,7 +54,9 @@ static enum err version_read(struct real_library *library, struct real_python *p
     if (sscanf(text, "%u.%u.%u", &major, &library->minor, &library->patch) != 3)
         return diag_set(library->diag, ERR_INVALID, library->path, "not a libpython: its version is '%.40s'", text);
     snprintf(python->version, sizeof python->version, "%.*s", (int)strcspn(text, " "), text);
-    snprintf(python->profile, sizeof python->profile, "3.%u", library->minor);
+    /* bpo-27987 reached 3.7 with its fourth release. */
+    bool late = library->minor == 7 && library->patch >= 4;
+    snprintf(python->profile, sizeof python->profile, "3.%u%s", library->minor, late ? ".4" : "");
     if (major != 3 || library->minor < REAL_MINOR_MIN)
         return diag_set(library->diag, ERR_UNSUPPORTED, library->path,
                         "CPython %s: 3.%d is the oldest whose allocator is known here", python->version,

@@ -130,6 +130,7 @@ struct worker_lockstep {
     uint64_t compared_count;   /**< statistics texts that were equal */
     uint64_t agreed_operation; /**< the last operation after which they were */
     uint64_t drained;          /**< the trace is over, its survivors are being freed */
+    uint64_t drained_count;    /**< frees of survivors that went to both */
     uint64_t arena_count[2];   /**< arenas mapped in all */
     uint64_t block_count[2];
     struct worker_place place[2];
