@@ -161,7 +161,7 @@ static enum err list_append(struct allocator_list *list, const char *text, struc
 static bool settings_go_on(const char *item) {
     size_t length = strcspn(item, ","), equals = strcspn(item, "=");
     if (equals < length)
-        return !memchr(item, '/', length);
+        return !memchr(item, ':', equals) && !memchr(item, '/', length);
     return length == strlen("hugepages") && strncmp(item, "hugepages", length) == 0;
 }
 

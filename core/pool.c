@@ -257,12 +257,12 @@ enum err pool_create(const struct pool_config *config, const struct pool_arena_s
     enum err err = pool_config_check(config, diag);
     if (err)
         return err;
-    /* One mapping: the struct, the fingers, the radix root. Untouched pages of the root cost nothing. */
+    /* One mapping: the struct, the fingers, the radix root, the map. Untouched pages of the last two cost nothing. */
     size_t fingers_offset = sizeof(struct pool);
     size_t finger_count = config->arena_bytes / config->pool_bytes + 1;
     size_t root_offset = round_up(fingers_offset + finger_count * sizeof(struct arena *), pages_size_bytes());
-    size_t root_bytes = radix_root_length(config->arena_bytes) * sizeof(uint64_t **);
-    size_t instance_bytes = round_up(root_offset + root_bytes, pages_size_bytes());
+    size_t map_offset = root_offset + radix_root_length(config->arena_bytes) * sizeof(uint64_t **);
+    size_t instance_bytes = round_up(map_offset + arena_map_bytes(config), pages_size_bytes());
     struct pool *pool = pages_map(instance_bytes, 1);
     if (!pool)
         return diag_errno(diag, ERR_NOMEM, NULL, "pool: cannot map %zu bytes for its tables", instance_bytes);
@@ -270,6 +270,7 @@ enum err pool_create(const struct pool_config *config, const struct pool_arena_s
     pool->instance_bytes = instance_bytes;
     pool->last_with = (struct arena **)((char *)pool + fingers_offset);
     radix_init(&pool->radix, config, (uint64_t ***)((char *)pool + root_offset));
+    arena_map_init(&pool->map, config, (uint64_t *)((char *)pool + map_offset));
     config_set(pool, config);
     for (uint32_t i = 0; i < pool->class_count; i++)
         pool->used[i].next = pool->used[i].prev = &pool->used[i];

@@ -51,6 +51,7 @@ POOL_COLD bool pool_arena_new(struct pool *pool) {
     pool->unused_arenas = arena->next;
     *arena = obtained;
     pool->arenas_mapped_count++;
+    arena_map_note(&pool->map, arena->address, pool->config.arena_bytes);
     if (++pool->arenas_count > pool->arenas_peak_count)
         pool->arenas_peak_count = pool->arenas_count;
     pool->usable_arenas = arena;

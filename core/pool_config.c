@@ -80,7 +80,7 @@ static enum err hugepage_rules_check(const struct pool_config *config, struct di
 static enum err choice_rules_check(const struct pool_config *config, struct diag *diag) {
     if (config->order >= POOL_ORDER_COUNT || config->reentry >= POOL_REENTRY_COUNT ||
         config->headers >= POOL_HEADERS_COUNT || config->source >= POOL_SOURCE_COUNT ||
-        config->hugepages >= POOL_HUGEPAGES_COUNT)
+        config->hugepages >= POOL_HUGEPAGES_COUNT || config->arena_map >= POOL_ARENA_MAP_COUNT)
         return diag_set(diag, ERR_USAGE, NULL, "pool: a setting has a value that does not exist");
     return ERR_OK;
 }

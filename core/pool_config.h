@@ -40,6 +40,14 @@ enum pool_hugepages {
     POOL_HUGEPAGES_COUNT
 };
 
+/** The map of arenas that the statistics text tells of. */
+enum pool_arena_map {
+    POOL_ARENA_MAP_64,   /**< a radix tree over addresses of 64 bits (CPython since 3.11) */
+    POOL_ARENA_MAP_48,   /**< of 48 bits (3.10) */
+    POOL_ARENA_MAP_NONE, /**< none: addresses are tested by the index in a pool's header (to 3.9) */
+    POOL_ARENA_MAP_COUNT
+};
+
 enum { POOL_RESIDUES_MAX = 32 };
 
 struct pool_config {
@@ -54,7 +62,7 @@ struct pool_config {
     uint8_t headers;        /**< enum pool_headers */
     uint8_t source;         /**< enum pool_source */
     uint8_t hugepages;      /**< enum pool_hugepages */
-    bool no_arena_map;      /**< the statistics text has no block on the arena map (CPython to 3.9) */
+    uint8_t arena_map;      /**< enum pool_arena_map; the profile's, and of the statistics text only */
     uint32_t residue_count; /**< of the default source; 0 = aligned to the pool size */
     uint32_t residues_bytes[POOL_RESIDUES_MAX]; /**< address mod pool_bytes of arenas in turn, over and over */
 };

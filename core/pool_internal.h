@@ -88,6 +88,16 @@ struct radix {
 
 #define RADIX_NO_KEY UINT64_MAX
 
+/** The nodes that a tree over addresses of 48 bits has, counted beside ours: CPython 3.10's. */
+struct arena_map {
+    uint8_t upper_bits;   /**< of an address, for the root and for a middle node */
+    uint8_t bottom_shift; /**< an address' bits from here on choose the bottom node */
+    uint32_t mid_count;
+    uint32_t bottom_count;
+    uint64_t *mid_seen;    /**< a bit per node; NULL when nothing is counted */
+    uint64_t *bottom_seen; /**< the same */
+};
+
 /** The numbers the hot paths need. */
 struct pool_shape {
     size_t threshold_bytes;
@@ -109,6 +119,7 @@ struct pool {
     uint32_t arena_pool_count; /**< pools of an aligned arena */
     size_t instance_bytes;     /**< of the mapping this struct begins */
 
+    struct arena_map map;
     struct arena *unused_arenas; /**< LIFO of unused slots */
     uint32_t arena_slot_count;
     uint64_t arenas_mapped_count;
@@ -166,6 +177,18 @@ static inline size_t pool_header_room(const struct pool_config *config) {
 
 /** The arena source the settings ask for; borrows the pool. pool_source.c */
 struct pool_arena_source pool_source_of(struct pool *pool);
+
+/** @name The map of 48-bit addresses: pool_map.c @{ */
+
+/** Bytes of zeroes that arena_map_init needs; 0 when nothing is to be counted. */
+size_t arena_map_bytes(const struct pool_config *config);
+
+/** @param seen arena_map_bytes() zeroes, borrowed. */
+void arena_map_init(struct arena_map *map, const struct pool_config *config, uint64_t *seen);
+
+/** Counts the nodes that an arena needs and no arena before it did. */
+void arena_map_note(struct arena_map *map, uintptr_t arena, size_t arena_bytes);
+/** @} */
 
 /** @name Membership: pool_radix.c @{ */
 

@@ -143,16 +143,22 @@ static void bytes_print(const struct pool *pool, const struct pool_census *censu
                    split.pool_headers_bytes + split.quantization_bytes + split.arena_alignment_bytes);
 }
 
-/* A bottom node of CPython's has 8 bytes per arena-sized slot; ours has them per 64 pools, in 3.11 the same. */
-static void radix_print(const struct pool *pool, FILE *out) {
+/* The nodes of CPython's tree, of 8 bytes per entry; a bottom node has one per arena-sized slot. Ours are the same ones
+   for addresses of 64 bits, though their bottom has other entries. */
+static void arena_map_print(const struct pool *pool, FILE *out) {
     const struct radix *radix = &pool->radix;
-    unsigned bottom_bits = radix->bottom_shift - (63u - (unsigned)__builtin_clzll(pool->config.arena_bytes));
-    uint64_t root = radix->root_length * sizeof(uint64_t **);
-    uint64_t mid = (uint64_t)radix->mid_count * radix->mid_length * sizeof(uint64_t *);
-    uint64_t bottom = ((uint64_t)radix->bottom_count << bottom_bits) * sizeof(uint64_t);
+    const struct arena_map *map = &pool->map;
+    bool counted = pool->config.arena_map == POOL_ARENA_MAP_48;
+    unsigned arena_bits = 63 - (unsigned)__builtin_clzll(pool->config.arena_bytes);
+    unsigned bottom_bits = (counted ? map->bottom_shift : radix->bottom_shift) - arena_bits;
+    uint64_t upper_length = counted ? (uint64_t)1 << map->upper_bits : radix->root_length;
+    uint32_t mid_count = counted ? map->mid_count : radix->mid_count;
+    uint32_t bottom_count = counted ? map->bottom_count : radix->bottom_count;
+    uint64_t root = upper_length * sizeof(uint64_t), mid = mid_count * root;
+    uint64_t bottom = ((uint64_t)bottom_count << bottom_bits) * sizeof(uint64_t);
     fputs("\narena map counts\n", out);
-    stat_print(out, "# arena map mid nodes", radix->mid_count);
-    stat_print(out, "# arena map bot nodes", radix->bottom_count);
+    stat_print(out, "# arena map mid nodes", mid_count);
+    stat_print(out, "# arena map bot nodes", bottom_count);
     fputc('\n', out);
     stat_print(out, "# bytes lost to arena map root", root);
     stat_print(out, "# bytes lost to arena map mid", mid);
@@ -166,6 +172,6 @@ void pool_stats_print(const struct pool *pool, FILE *out) {
     classes_print(pool, &census, out);
     arenas_print(pool, out);
     bytes_print(pool, &census, out);
-    if (!pool->config.no_arena_map)
-        radix_print(pool, out);
+    if (pool->config.arena_map != POOL_ARENA_MAP_NONE)
+        arena_map_print(pool, out);
 }

@@ -39,10 +39,13 @@ static void settings_behind_a_pool_belong_to_it(void **state) {
     (void)state;
     struct allocator_list list;
     struct pool_config config;
-    assert_int_equal(allocator_list_parse("pool:3.9,keep=0,system,pool:3.15,hugepages,null", &list, &diag), ERR_OK);
+    assert_int_equal(
+        allocator_list_parse("pool:3.9,keep=0,pool:keep=2,order=linear,pool:3.15,hugepages,null", &list, &diag),
+        ERR_OK);
     assert_int_equal(list.count, 4);
     assert_string_equal(list.items[0].name, "pool:3.9,keep=0");
     assert_string_equal(list.items[0].settings, "3.9,keep=0");
+    assert_string_equal(list.items[1].name, "pool:keep=2,order=linear");
     assert_true(allocator_pool_config(&list.items[0], &config));
     assert_int_equal(config.keep_count, 0);
     assert_string_equal(list.items[2].settings, "3.15,arena=2M,hugepages=advise");

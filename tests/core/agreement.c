@@ -13,13 +13,14 @@ bool agreement_begin(struct agreement *agreement, const struct real_pool *real,
     agreement->real = real;
     agreement->slot_count = settings->slot_count;
     agreement->compare_every = settings->compare_every;
-    const struct pool_config *config = pool_profile_find("3.11");
+    const struct pool_config *config = real->config;
     for (int side = 0; side < SIDE_COUNT; side++) {
         struct arena_region *region = &agreement->regions[side];
         agreement->blocks[side] = calloc(settings->slot_count, sizeof(void *));
         if (!agreement->blocks[side] || !arena_region_create(region, config->arena_bytes))
             return false;
-        region->residue_bytes = settings->residue_bytes;
+        region->residue_step_bytes = config->pool_bytes / 4;
+        region->residue_bytes = settings->residue_steps * region->residue_step_bytes;
         region->residues_mixed = settings->residues_mixed;
         region->spread = settings->spread;
         sources[side] = arena_region_source(region);
@@ -65,7 +66,7 @@ void agreement_malloc(struct agreement *agreement, uint32_t slot, size_t bytes) 
     if (agreement->failed)
         return;
     agreement->blocks[OURS][slot] = pool_malloc(agreement->pool, bytes);
-    agreement->blocks[REAL][slot] = agreement->real->malloc(agreement->real->ctx, bytes);
+    agreement->blocks[REAL][slot] = agreement->real->calls.malloc(agreement->real->calls.ctx, bytes);
     answers_compare(agreement, "malloc", slot);
     operation_done(agreement);
 }
@@ -74,7 +75,7 @@ void agreement_calloc(struct agreement *agreement, uint32_t slot, size_t bytes) 
     if (agreement->failed)
         return;
     agreement->blocks[OURS][slot] = pool_calloc(agreement->pool, 1, bytes);
-    agreement->blocks[REAL][slot] = agreement->real->calloc(agreement->real->ctx, 1, bytes);
+    agreement->blocks[REAL][slot] = agreement->real->calls.calloc(agreement->real->calls.ctx, 1, bytes);
     answers_compare(agreement, "calloc", slot);
     operation_done(agreement);
 }
@@ -84,7 +85,7 @@ void agreement_realloc(struct agreement *agreement, uint32_t slot, size_t bytes)
         return;
     void **ours = &agreement->blocks[OURS][slot], **real = &agreement->blocks[REAL][slot];
     *ours = pool_realloc(agreement->pool, *ours, bytes);
-    *real = agreement->real->realloc(agreement->real->ctx, *real, bytes);
+    *real = agreement->real->calls.realloc(agreement->real->calls.ctx, *real, bytes);
     answers_compare(agreement, "realloc", slot);
     operation_done(agreement);
 }
@@ -93,7 +94,7 @@ void agreement_free(struct agreement *agreement, uint32_t slot) {
     if (agreement->failed)
         return;
     pool_free(agreement->pool, agreement->blocks[OURS][slot]);
-    agreement->real->free(agreement->real->ctx, agreement->blocks[REAL][slot]);
+    agreement->real->calls.free(agreement->real->calls.ctx, agreement->blocks[REAL][slot]);
     agreement->blocks[OURS][slot] = agreement->blocks[REAL][slot] = NULL;
     operation_done(agreement);
 }
@@ -107,7 +108,7 @@ static char *stats_text(const struct agreement *agreement, int side) {
     if (side == OURS)
         pool_stats_print(agreement->pool, out);
     else
-        agreement->real->stats_print(out);
+        real_pool_stats_print(agreement->real, out);
     fclose(out);
     return text;
 }
@@ -125,6 +126,8 @@ static void stats_compare(struct agreement *agreement) {
 
 static void block_count_compare(struct agreement *agreement) {
     struct pool_counts counts;
+    if (!agreement->real->block_count)
+        return;
     pool_counts_get(agreement->pool, &counts);
     uint64_t ours = counts.blocks_count + counts.raw_blocks_count, real = (uint64_t)agreement->real->block_count();
     if (ours != real) {
@@ -147,7 +150,8 @@ static void program_allocate(struct agreement *agreement, unsigned kind, uint32_
         agreement_calloc(agreement, slot, bytes);
     else if (kind == EVENT_REALLOC)
         agreement_realloc(agreement, slot, bytes);
-    else if (kind == EVENT_ALIGNED_ALLOC && align_log2 > 4 && bytes <= 512)
+    else if (kind == EVENT_ALIGNED_ALLOC && ((size_t)1 << align_log2) > pool_config_get(agreement->pool)->align_bytes &&
+             bytes <= 512)
         agreement_malloc(agreement, slot, 513); /* CPython has no such call; for us it is the raw layer's */
     else
         agreement_malloc(agreement, slot, bytes);

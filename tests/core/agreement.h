@@ -27,7 +27,7 @@ struct agreement {
 struct agreement_settings {
     uint32_t slot_count;
     uint64_t compare_every;
-    size_t residue_bytes; /**< of arena addresses */
+    uint32_t residue_steps; /**< of arena addresses, in quarters of a pool */
     bool residues_mixed;
     bool spread;
 };

@@ -5,7 +5,7 @@
 
 /* The radix tree's bottom nodes each cover this much: regions aligned to it make equal nodes. */
 #define NODE_BYTES ((size_t)16 << 30)
-enum { NODE_COUNT = 4 };
+enum { NODE_COUNT = 4, PAGE_BYTES = 4096 };
 
 bool arena_region_create(struct arena_region *region, size_t arena_bytes) {
     memset(region, 0, sizeof *region);
@@ -44,15 +44,20 @@ static uint32_t address_slot(const struct arena_region *region, size_t offset) {
     return (uint32_t)(offset % NODE_BYTES / region->slot_bytes * NODE_COUNT + offset / NODE_BYTES);
 }
 
+/* An arena may begin within a page. */
+static char *page_of(void *address) {
+    return (char *)((uintptr_t)address & ~(uintptr_t)(PAGE_BYTES - 1));
+}
+
 static void *region_alloc(void *ctx, size_t bytes) {
     struct arena_region *region = ctx;
-    if (!region->unused_count || bytes > region->slot_bytes)
+    if (!region->unused_count || 2 * bytes > region->slot_bytes)
         return NULL;
     uint32_t slot = region->unused[--region->unused_count], order = region->obtained_count++;
-    size_t residue = region->residues_mixed ? (size_t)(order % 7) * 4096 : region->residue_bytes;
-    void *arena = mmap(slot_address(region, slot) + residue, bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-    if (arena == MAP_FAILED)
+    char *arena = slot_address(region, slot) +
+                  (region->residues_mixed ? order % 7 * region->residue_step_bytes : region->residue_bytes);
+    if (mmap(page_of(arena), bytes + PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+             0) == MAP_FAILED)
         return NULL;
     region->order[slot] = order;
     region->address[slot] = arena;
@@ -64,7 +69,8 @@ static void region_free(void *ctx, void *arena, size_t bytes) {
     uint32_t slot = address_slot(region, (size_t)((char *)arena - region->base));
     region->address[slot] = NULL;
     region->unused[region->unused_count++] = slot;
-    (void)mmap(arena, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    (void)mmap(page_of(arena), bytes + PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+               -1, 0);
 }
 
 struct pool_arena_source arena_region_source(struct arena_region *region) {

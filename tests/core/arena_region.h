@@ -17,9 +17,10 @@ enum { ARENA_REGION_SLOTS = 16 << 10 };
 
 struct arena_region {
     char *base;
-    size_t slot_bytes;       /**< an arena and the room to shift it */
-    size_t residue_bytes;    /**< added to every arena's address */
-    bool residues_mixed;     /**< instead: 0, 1, 2, … pages in turn */
+    size_t slot_bytes;    /**< an arena and the room to shift it */
+    size_t residue_bytes; /**< added to every arena's address */
+    bool residues_mixed;  /**< instead: 0, 1, 2, … 6 steps in turn */
+    size_t residue_step_bytes;
     bool spread;             /**< arenas in turn from four places 16 GiB apart */
     uint32_t obtained_count; /**< the order number of the next arena */
     uint32_t unused_count;   /**< length of unused */

@@ -1,11 +1,12 @@
 /*
- * Our pool against the pymalloc of an installed libpython3.11: every block address and every statistics text.
+ * Our pool against the pymalloc of an installed libpython: every block address and every statistics text.
  * Each scenario runs in a process of its own, because the real allocator's state is one per process.
  *
- *     test_pool_agreement [--ops N] [--seed S] [--library FILE]     random traffic, N operations per scenario
- *     test_pool_agreement --trace FILE… [--library FILE]            the traffic of recorded programs
+ *     test_pool_agreement [--ops N] [--seed S] [--version 3.N | --library FILE]    random traffic, N operations each
+ *     test_pool_agreement --trace FILE… [--version 3.N | --library FILE]           the traffic of recorded programs
  *
- * Exits 77 when there is no libpython3.11.
+ * A version's library is looked for in the directories of MMREPLAY_LIBPYTHON_DIRS (a list with colons), then where the
+ * system's loader looks. Exits 77 when there is none.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -22,7 +23,8 @@
 enum { EXIT_SKIP = 77, TRACES_MAX = 16 };
 
 struct options {
-    const char *library;
+    const char *version;
+    const char *library; /* NULL: to be looked for */
     const char *traces[TRACES_MAX];
     int trace_count;
     uint64_t operation_count; /* of each scenario */
@@ -37,7 +39,7 @@ struct scenario {
 
 static const struct scenario scenarios[] = {
     {.name = "aligned arenas", .settings = {.slot_count = 300000, .compare_every = 5000}},
-    {.name = "arenas 4 KiB off", .settings = {.slot_count = 60000, .compare_every = 5000, .residue_bytes = 4096}},
+    {.name = "arenas a quarter pool off", .settings = {.slot_count = 60000, .compare_every = 5000, .residue_steps = 1}},
     {.name = "mixed residues, four radix nodes",
      .settings = {.slot_count = 150000, .compare_every = 5000, .residues_mixed = true, .spread = true}},
     {.name = "few blocks", .settings = {.slot_count = 3000, .compare_every = 500, .residues_mixed = true}},
@@ -218,14 +220,15 @@ static bool scenario_fork(const struct scenario *scenario, const struct options 
 }
 
 static bool options_parse(int argc, char **argv, struct options *options) {
-    static const struct option known[] = {{"ops", required_argument, NULL, 'o'},
-                                          {"seed", required_argument, NULL, 's'},
-                                          {"library", required_argument, NULL, 'l'},
-                                          {"trace", required_argument, NULL, 't'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option known[] = {
+        {"ops", required_argument, NULL, 'o'},     {"seed", required_argument, NULL, 's'},
+        {"library", required_argument, NULL, 'l'}, {"version", required_argument, NULL, 'v'},
+        {"trace", required_argument, NULL, 't'},   {NULL, 0, NULL, 0}};
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         if (option == 'l')
             options->library = optarg;
+        else if (option == 'v')
+            options->version = optarg;
         else if (option == 't' && options->trace_count < TRACES_MAX)
             options->traces[options->trace_count++] = optarg;
         else if (option == '?' ||
@@ -233,6 +236,34 @@ static bool options_parse(int argc, char **argv, struct options *options) {
             return false;
     }
     return true;
+}
+
+/* ---- the library ---- */
+
+static bool library_in_directories(const char *list, const char *soname, char *path, size_t path_bytes) {
+    while (list && *list) {
+        int length = (int)strcspn(list, ":");
+        snprintf(path, path_bytes, "%.*s/%s", length, list, soname);
+        if (length && access(path, R_OK) == 0)
+            return true;
+        list += length + (list[length] == ':');
+    }
+    return false;
+}
+
+/* By its file in a directory of the list, else by the loader. @return as real_pool_load. */
+static const char *library_load(const struct options *options, struct real_pool *out) {
+    static const char *const abi_flags[] = {"", "m"};
+    const char *why_not = "";
+    if (options->library)
+        return real_pool_load(options->library, out);
+    for (size_t i = 0; i < 2 && why_not; i++) {
+        char soname[64], path[4096];
+        snprintf(soname, sizeof soname, "libpython%s%s.so.1.0", options->version, abi_flags[i]);
+        bool found = library_in_directories(getenv("MMREPLAY_LIBPYTHON_DIRS"), soname, path, sizeof path);
+        why_not = real_pool_load(found ? path : soname, out);
+    }
+    return why_not;
 }
 
 static bool scenarios_agree(const struct options *options, const struct real_pool *real) {
@@ -257,17 +288,18 @@ static bool traces_agree(const struct options *options, const struct real_pool *
 }
 
 int main(int argc, char **argv) {
-    struct options options = {.operation_count = 1000000, .seed = 3};
+    struct options options = {.version = "3.11", .operation_count = 1000000, .seed = 3};
     if (!options_parse(argc, argv, &options)) {
-        fprintf(stderr, "usage: %s [--ops N] [--seed S] [--trace FILE]… [--library FILE]\n", argv[0]);
+        fprintf(stderr, "usage: %s [--ops N] [--seed S] [--trace FILE]… [--version 3.N | --library FILE]\n", argv[0]);
         return EXIT_FAILURE;
     }
     struct real_pool real;
-    const char *why_not = real_pool_load(options.library, &real);
+    const char *why_not = library_load(&options, &real);
     if (why_not) {
-        printf("skipped: no libpython3.11 to compare with: %s\n", why_not);
+        printf("skipped: no libpython%s to compare with: %s\n", options.version, why_not);
         return EXIT_SKIP;
     }
+    printf("CPython %s, pool:%s\n", real.version, real.config->name);
     bool agreed = options.trace_count ? traces_agree(&options, &real) : scenarios_agree(&options, &real);
     return agreed ? EXIT_SUCCESS : EXIT_FAILURE;
 }
