@@ -10,12 +10,13 @@ static const struct {
     enum metric metric;
     const char *title;
     bool is_percent;
+    bool has_mean;
 } figures[] = {
-    {METRIC_NS_PER_OP, "ns per op", false},
-    {METRIC_FRAG_AVG, "frag. mean", false},
-    {METRIC_RETURN_AT_TROUGH, "returned", true},
+    {METRIC_NS_PER_OP, "ns per op", false, true},
+    {METRIC_FRAG_AVG, "frag. mean", false, true},
+    {METRIC_RETURN_AT_TROUGH, "returned", true, false},
 };
-enum { FIGURES = sizeof figures / sizeof figures[0] };
+enum { FIGURES = sizeof figures / sizeof figures[0], SIDE_BY_SIDE_MAX = 3 };
 
 struct summary_row {
     char *name;
@@ -79,28 +80,43 @@ static void cell_set(struct text_table *table, size_t column, size_t figure, dou
         text_table_set(table, column, "%.*f", value < 99.95 ? 2 : 0, value);
 }
 
-static enum err head_add(struct text_table *table, const struct report_summary *summary) {
-    size_t count = summary->allocator_count;
+/* Which figures stand side by side: all of them while the allocators are few, else each has a table of its own. */
+struct figure_range {
+    size_t first;
+    size_t count;
+};
+
+static size_t columns_count(const struct report_summary *summary, struct figure_range range) {
+    return range.count * summary->allocator_count;
+}
+
+static size_t figure_of(const struct report_summary *summary, struct figure_range range, size_t column) {
+    return range.first + column / summary->allocator_count;
+}
+
+static enum err head_add(struct text_table *table, const struct report_summary *summary, struct figure_range range) {
     enum err err = text_table_row(table);
-    for (size_t column = 0; !err && column < FIGURES * count; column++)
-        text_table_set(table, 1 + column, "%s", figures[column / count].title);
+    for (size_t column = 0; !err && column < columns_count(summary, range); column++)
+        text_table_set(table, 1 + column, "%s", figures[figure_of(summary, range, column)].title);
     if (!err)
         err = text_table_row(table);
     if (err)
         return err;
     text_table_set(table, 0, "trace");
-    for (size_t column = 0; column < FIGURES * count; column++)
-        text_table_set(table, 1 + column, "%s", summary->allocator_names[column % count]);
+    for (size_t column = 0; column < columns_count(summary, range); column++)
+        text_table_set(table, 1 + column, "%s", summary->allocator_names[column % summary->allocator_count]);
     return ERR_OK;
 }
 
-static enum err row_add(struct text_table *table, const struct report_summary *summary, const struct summary_row *row) {
+static enum err row_add(struct text_table *table, const struct report_summary *summary, const struct summary_row *row,
+                        struct figure_range range) {
     enum err err = text_table_row(table);
     if (err)
         return err;
     text_table_set(table, 0, "%s", row->name);
-    for (size_t column = 0; column < FIGURES * summary->allocator_count; column++)
-        cell_set(table, 1 + column, column / summary->allocator_count, row->values[column]);
+    for (size_t column = 0; column < columns_count(summary, range); column++)
+        cell_set(table, 1 + column, figure_of(summary, range, column),
+                 row->values[range.first * summary->allocator_count + column]);
     return ERR_OK;
 }
 
@@ -112,33 +128,46 @@ static double column_geometric_mean(const struct report_summary *summary, size_t
     return exp(sum / (double)summary->row_count);
 }
 
-static enum err means_add(struct text_table *table, const struct report_summary *summary) {
+static enum err means_add(struct text_table *table, const struct report_summary *summary, struct figure_range range) {
     enum err err = text_table_row(table);
     if (err)
         return err;
     text_table_set(table, 0, "geometric mean");
-    for (size_t column = 0; column < FIGURES * summary->allocator_count; column++) {
-        size_t figure = column / summary->allocator_count;
-        if (!figures[figure].is_percent)
-            cell_set(table, 1 + column, figure, column_geometric_mean(summary, column));
+    for (size_t column = 0; column < columns_count(summary, range); column++) {
+        size_t figure = figure_of(summary, range, column);
+        if (figures[figure].has_mean)
+            cell_set(table, 1 + column, figure,
+                     column_geometric_mean(summary, range.first * summary->allocator_count + column));
     }
     return ERR_OK;
+}
+
+static enum err range_print(const struct report_summary *summary, struct figure_range range, size_t width, FILE *out) {
+    struct text_table *table = NULL;
+    enum err err = text_table_create(1 + columns_count(summary, range), &table);
+    if (!err)
+        err = head_add(table, summary, range);
+    for (size_t i = 0; i < summary->row_count && !err; i++)
+        err = row_add(table, summary, &summary->rows[i], range);
+    if (!err && figures[range.first].has_mean)
+        err = means_add(table, summary, range);
+    if (!err)
+        text_table_print(table, width, out);
+    text_table_destroy(table);
+    return err;
 }
 
 enum err report_summary_print(const struct report_summary *summary, size_t width, FILE *out) {
     if (summary->row_count < 2)
         return ERR_OK;
-    struct text_table *table = NULL;
-    enum err err = text_table_create(1 + FIGURES * summary->allocator_count, &table);
-    if (!err)
-        err = head_add(table, summary);
-    for (size_t i = 0; i < summary->row_count && !err; i++)
-        err = row_add(table, summary, &summary->rows[i]);
-    if (!err)
-        err = means_add(table, summary);
-    if (!err)
-        text_table_print(table, width, out);
-    text_table_destroy(table);
+    if (summary->allocator_count <= SIDE_BY_SIDE_MAX)
+        return range_print(summary, (struct figure_range){0, FIGURES}, width, out);
+    enum err err = ERR_OK;
+    for (size_t figure = 0; figure < FIGURES && !err; figure++) {
+        if (figure)
+            fputc('\n', out);
+        err = range_print(summary, (struct figure_range){figure, 1}, width, out);
+    }
     return err;
 }
 
