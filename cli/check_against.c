@@ -141,6 +141,10 @@ static void difference_print(const char *path, const struct side_by_side *sides)
     } else if (result->difference == WORKER_DIFFERENT_COUNT) {
         printf("  pool: %" PRIu64 "\n  real: %" PRIu64 "\n", result->block_count[0], result->block_count[1]);
     }
+    if (strcmp(sides->text[0], sides->text[1]) == 0) {
+        printf("  statistics after it: equal\n");
+        return;
+    }
     printf("statistics after it, where they differ:\n");
     own_lines_print("pool", sides->text[0], sides->text[1]);
     own_lines_print("real", sides->text[1], sides->text[0]);

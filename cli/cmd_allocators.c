@@ -6,20 +6,22 @@
 #include "cli/message.h"
 #include "cli/paths.h"
 #include "compare/launch.h"
+#include "compare/python_library.h"
 
 static const struct option_spec allocators_options[] = {{0}};
 
 static void row_print(const char *name, const char *state, const char *text) {
-    printf("%-10s  %-8s  %s\n", name, state, text);
+    printf("%-12s  %-8s  %s\n", name, state, text);
 }
 
-static enum err kind_print(const struct allocator_kind *kind, const char *worker_path, struct diag *diag) {
+static enum err name_print(const char *name, const struct allocator_kind *kind, const char *worker_path,
+                           struct diag *diag) {
     struct allocator allocator;
     struct launch_result run;
     struct diag refusal;
-    if (allocator_parse(kind->name, &allocator, &refusal)) {
+    if (allocator_parse(name, &allocator, &refusal)) {
         const char *colon = strstr(refusal.text, ": ");
-        row_print(kind->name, "missing", colon ? colon + 2 : refusal.text);
+        row_print(name, "missing", colon ? colon + 2 : refusal.text);
         return ERR_OK;
     }
     enum err err = launch_probe(worker_path, &allocator, &run, diag);
@@ -32,9 +34,22 @@ static enum err kind_print(const struct allocator_kind *kind, const char *worker
     else
         snprintf(text, sizeof text, "%s%s%s", run.shared->reply.version, run.shared->reply.version[0] ? ", " : "",
                  run.shared->reply.library);
-    row_print(kind->name, run.status == RUN_DONE ? "ready" : "unusable", run.status == RUN_DONE ? text : run.text);
+    row_print(name, run.status == RUN_DONE ? "ready" : "unusable", run.status == RUN_DONE ? text : run.text);
     launch_result_release(&run);
     return ERR_OK;
+}
+
+/* A row for each libpython, where there is one. */
+static enum err kind_print(const struct allocator_kind *kind, const char *worker_path, struct diag *diag) {
+    static struct python_library libraries[PYTHON_LIBRARY_MAX];
+    size_t count = kind->backend == WORKER_CPYTHON ? python_library_list(libraries) : 0;
+    enum err err = count ? ERR_OK : name_print(kind->name, kind, worker_path, diag);
+    for (size_t i = 0; i < count && !err; i++) {
+        char name[ALLOCATOR_NAME_BYTES];
+        snprintf(name, sizeof name, "%.32s:%.8s", kind->name, libraries[i].version);
+        err = name_print(name, kind, worker_path, diag);
+    }
+    return err;
 }
 
 /* The pool's versions as they are given by name, each with what makes it differ, and its settings. */
@@ -43,8 +58,8 @@ static void profiles_print(void) {
         const struct pool_profile *profile = pool_profile_at(i);
         char name[64], text[POOL_CONFIG_TEXT_BYTES];
         snprintf(name, sizeof name, "pool:%s", profile->config.name);
-        printf("%-10s  CPython %s: %s\n", name, profile->versions, profile->differs);
-        printf("%-10s  %s\n", "", pool_config_describe(&profile->config, text));
+        printf("%-12s  CPython %s: %s\n", name, profile->versions, profile->differs);
+        printf("%-12s  %s\n", "", pool_config_describe(&profile->config, text));
     }
 }
 
@@ -64,6 +79,7 @@ static int allocators_run(const void *values, char **operands, size_t operand_co
         err = kind_print(kind, worker_path, &diag);
     if (err)
         return message_error(&diag);
+    row_print("cpython:PATH", "", "any libpython from 3.7 on; +aligned behind it: arenas mapped as the pool maps them");
     row_print("NAME=PATH", "", "any library that defines malloc, calloc, realloc and free");
     printf("\nversions of the pool\n");
     profiles_print();

@@ -121,6 +121,20 @@ static void operation_note(struct worker_lockstep *result, const struct lockstep
     result->op_bytes = operation->bytes;
 }
 
+static void both_execute(struct lockstep *lockstep, const struct lockstep_operation *operation) {
+    size_t bytes = request_bytes(lockstep, operation);
+    void **ours = &lockstep->blocks[LOCKSTEP_OURS][operation->slot];
+    void **real = &lockstep->blocks[LOCKSTEP_REAL][operation->slot];
+    answer_keep(ours, operation->kind, ours_execute(lockstep, operation, bytes, *ours));
+    answer_keep(real, operation->kind, real_execute(lockstep, operation, bytes, *real));
+}
+
+static bool comparison_is_due(const struct lockstep *lockstep) {
+    const struct worker_lockstep *result = lockstep->result;
+    return lockstep->compare_every && result->operation_count >= lockstep->compare_from &&
+           result->operation_count - result->agreed_operation >= lockstep->compare_every;
+}
+
 bool lockstep_step(struct lockstep *lockstep, const struct lockstep_operation *operation) {
     struct worker_lockstep *result = lockstep->result;
     if (result->difference)
@@ -128,26 +142,19 @@ bool lockstep_step(struct lockstep *lockstep, const struct lockstep_operation *o
     result->operation_count++;
     if (operation->domain == DOMAIN_RAW) {
         result->raw_count++;
-    } else {
-        size_t bytes = request_bytes(lockstep, operation);
-        void **ours = &lockstep->blocks[LOCKSTEP_OURS][operation->slot];
-        void **real = &lockstep->blocks[LOCKSTEP_REAL][operation->slot];
-        answer_keep(ours, operation->kind, ours_execute(lockstep, operation, bytes, *ours));
-        answer_keep(real, operation->kind, real_execute(lockstep, operation, bytes, *real));
-        *(result->drained ? &result->drained_count : &result->replayed_count) += 1;
-        struct worker_place places[LOCKSTEP_SIDE_COUNT] = {place_of(lockstep, LOCKSTEP_OURS, operation->slot),
-                                                           place_of(lockstep, LOCKSTEP_REAL, operation->slot)};
-        if (!places_are_equal(&places[LOCKSTEP_OURS], &places[LOCKSTEP_REAL])) {
-            memcpy(result->place, places, sizeof places);
-            operation_note(result, operation);
-            return differ(lockstep, WORKER_DIFFERENT_PLACE);
-        }
-    }
-    if (!lockstep->compare_every || result->operation_count < lockstep->compare_from ||
-        result->operation_count % lockstep->compare_every)
         return true;
+    }
+    *(result->drained ? &result->drained_count : &result->replayed_count) += 1;
+    both_execute(lockstep, operation);
     operation_note(result, operation);
-    return lockstep_compare(lockstep);
+    struct worker_place ours = place_of(lockstep, LOCKSTEP_OURS, operation->slot);
+    struct worker_place real = place_of(lockstep, LOCKSTEP_REAL, operation->slot);
+    if (!places_are_equal(&ours, &real)) {
+        result->place[LOCKSTEP_OURS] = ours;
+        result->place[LOCKSTEP_REAL] = real;
+        return differ(lockstep, WORKER_DIFFERENT_PLACE);
+    }
+    return comparison_is_due(lockstep) ? lockstep_compare(lockstep) : true;
 }
 
 bool lockstep_end(struct lockstep *lockstep) {
