@@ -51,6 +51,13 @@ void arena_places_size(struct arena_places *places, size_t arena_bytes) {
         places->unused[i] = (uint32_t)(places->place_count - 1 - i);
 }
 
+bool arena_places_fit(const struct arena_places *places) {
+    for (size_t i = 0; i < places->residue_count; i++)
+        if (places->residues[i] > places->place_bytes - places->arena_bytes)
+            return false;
+    return true;
+}
+
 void arena_places_destroy(struct arena_places *places) {
     if (!places)
         return;

@@ -35,6 +35,9 @@ enum err arena_places_create(struct arena_places *places, size_t arena_bytes, st
 /** Settles the arena size. Only before the first arena. */
 void arena_places_size(struct arena_places *places, size_t arena_bytes);
 
+/** True when an arena shifted by any of the residues stays in its place. */
+bool arena_places_fit(const struct arena_places *places);
+
 void arena_places_destroy(struct arena_places *places);
 
 /** Borrows `places`. */

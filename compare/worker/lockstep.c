@@ -193,6 +193,9 @@ static enum err sides_open(struct lockstep *lockstep, const char *python, const 
         return err;
     arena_places_size(&lockstep->places[LOCKSTEP_REAL], lockstep->real.config.arena_bytes);
     arena_places_size(&lockstep->places[LOCKSTEP_OURS], config.arena_bytes);
+    for (int side = 0; side < LOCKSTEP_SIDE_COUNT; side++)
+        if (!arena_places_fit(&lockstep->places[side]))
+            return diag_set(diag, ERR_USAGE, NULL, "an arena residue is larger than an arena");
     return pool_create(&config, &lockstep->sources[LOCKSTEP_OURS], &lockstep->pool, diag);
 }
 

@@ -72,8 +72,8 @@ PY
 @test "allocators lists what is here and what to install for the rest" {
     run_split allocators
     [ "$status" -eq 0 ]
-    [[ "$output" == *"system      ready     glibc "* ]]
-    [[ "$output" == *"pool        ready"* ]]
+    [[ "$output" == *"system        ready     glibc "* ]]
+    [[ "$output" == *"pool          ready"* ]]
 }
 
 @test "several traces end with a summary, a row a trace" {
