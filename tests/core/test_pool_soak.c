@@ -35,11 +35,16 @@ struct soak {
     uint32_t reach;      /* slots in use: it swings, so that arenas come and go */
 };
 
+/* Waves: filled, drained at random, filled, drained to the last blocks. */
+static uint32_t slot_pick(struct soak *soak, uint64_t operation) {
+    uint64_t wave_length = 3 * (uint64_t)soak->slot_count, wave = operation / wave_length;
+    if (operation % wave_length == 0)
+        soak->reach = wave % 2 ? random_below(&soak->random, soak->slot_count / 64 + 1) : soak->slot_count;
+    return wave % 4 == 3 ? (uint32_t)(operation % soak->slot_count) : random_below(&soak->random, soak->slot_count);
+}
+
 static void step(struct soak *soak, uint64_t operation) {
-    if (operation % (3 * soak->slot_count) == 0)
-        soak->reach = operation / (3 * soak->slot_count) % 2 ? random_below(&soak->random, soak->slot_count / 64 + 1)
-                                                             : soak->slot_count;
-    uint32_t slot = random_below(&soak->random, soak->slot_count), die = random_below(&soak->random, 8);
+    uint32_t slot = slot_pick(soak, operation), die = random_below(&soak->random, 8);
     size_t bytes = 1 + random_below(&soak->random, BLOCK_BYTES_MAX);
     void **block = &soak->blocks[slot];
     if (slot >= soak->reach || (*block && die > 1)) {
