@@ -59,7 +59,8 @@ static inline struct pool_header *pool_arena_take(struct pool *pool) {
     if (POOL_UNLIKELY(!pool->usable_arenas) && !pool_arena_new(pool))
         return NULL;
     struct arena *arena = pool->usable_arenas;
-    if (POOL_LIKELY(pool->order == POOL_ORDER_FULLEST))
+    unsigned order = pool->order;
+    if (POOL_LIKELY(order == POOL_ORDER_FULLEST))
         arena_finger_lower(pool, arena);
     struct pool_header *header;
     if (POOL_LIKELY(arena->free_pools != NULL)) {
@@ -70,7 +71,7 @@ static inline struct pool_header *pool_arena_take(struct pool *pool) {
     }
     if (--arena->free_pool_count == 0)
         arena_usable_pop(pool);
-    else if (POOL_UNLIKELY(pool->order == POOL_ORDER_EMPTIEST))
+    else if (POOL_UNLIKELY(order == POOL_ORDER_EMPTIEST))
         arena_lost(pool, arena);
     return header;
 }

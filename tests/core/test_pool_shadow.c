@@ -161,10 +161,29 @@ static void contents_survive_in_unaligned_arenas(void **state) {
     run_config(&configs[7], 512, 25);
 }
 
+static void contents_survive_under_every_setting(void **state) {
+    (void)state;
+    const char *const settings[] = {
+        "3.7",
+        "3.8",
+        "arena=64K,pool=4K,order=emptiest,keep=2",
+        "arena=64K,pool=4K,order=address,keep=0,reentry=back",
+        "arena=128K,pool=16K,headers=side",
+        "arena=256K,pool=4K,headers=side,order=linear,align=8",
+        "3.11,headers=side,reentry=back,keep=4",
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        struct pool_config config;
+        assert_int_equal(pool_config_parse(settings[i], &config, NULL), ERR_OK);
+        run_config(&config, i % 2 ? config.pool_bytes / 4 : 0, 40 + i);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(contents_survive_any_order_of_operations),
         cmocka_unit_test(contents_survive_in_unaligned_arenas),
+        cmocka_unit_test(contents_survive_under_every_setting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
