@@ -13,10 +13,10 @@ enum { EVENTS_PER_RUN = 1024, OPERATIONS_DEFAULT = 4000000, OPERATIONS_PER_LIVE 
 
 const struct synthetic_model_info synthetic_models[SYNTHETIC_MODEL_COUNT] = {
     [SYNTHETIC_PAIR] = {"pair", "malloc, free, again and again", 1, false},
-    [SYNTHETIC_LIFO] = {"lifo", "a stack: up to --live blocks, then down again", 10000, true},
-    [SYNTHETIC_FIFO] = {"fifo", "a queue of --live blocks: the oldest goes, a new one comes", 10000, false},
-    [SYNTHETIC_REPLACE] = {"replace", "--live blocks: a random one goes, a new one comes", 100000, false},
-    [SYNTHETIC_RAMP] = {"ramp", "grow to --live blocks, shrink to nothing or to every k-th", 200000, true},
+    [SYNTHETIC_LIFO] = {"lifo", "a stack that fills and empties", 10000, true},
+    [SYNTHETIC_FIFO] = {"fifo", "a queue: the oldest goes, a new one comes", 10000, false},
+    [SYNTHETIC_REPLACE] = {"replace", "a random one goes, a new one comes", 100000, false},
+    [SYNTHETIC_RAMP] = {"ramp", "grow, then shrink to nothing or to every k-th, in cycles", 200000, true},
 };
 
 const char *const synthetic_order_names[SYNTHETIC_ORDER_COUNT] = {

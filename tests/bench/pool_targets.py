@@ -30,6 +30,9 @@ class Target:
         self.limit = limit
 
     def verdict(self, tally, value, interval=None):
+        if not value > 0:  # a net time below 0, or the mean over one: noise was larger than what it covered
+            tally.unjudged += 1
+            return f"<= {self.limit:.2f}  noise"
         met = value <= self.limit
         tally.judged(met)
         doubt = interval and interval[0] <= self.limit < interval[1]
