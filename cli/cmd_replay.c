@@ -32,6 +32,7 @@ struct replay_values {
     const char *json;
     const char *pool_stats; /* NULL: not given; "": to stdout */
     const char *at;
+    bool debug_hooks;
 };
 
 static const struct replay_values replay_defaults = {
@@ -61,6 +62,8 @@ static const struct option_spec replay_options[] = {
     {"pool-stats", 0, OPTION_TEXT_OPTIONAL, "FILE", AT(pool_stats),
      "the statistics text of every pool and cpython allocator, as CPython prints it; without FILE behind the table"},
     {"at", 0, OPTION_TEXT, "OP,…", AT(at), "take it after these operations instead of at the end of the trace"},
+    {"debug-hooks", 0, OPTION_FLAG, NULL, AT(debug_hooks),
+     "run every pool a second time, as NAME+debug, behind CPython's domains with debug hooks (PYTHONMALLOC=debug)"},
     {0},
 };
 
@@ -197,6 +200,8 @@ static enum err session_open(struct replay_session *session, const struct replay
                                  : default_list_make(&session->list, diag);
     if (!err)
         err = replay_stats_open(values->pool_stats, values->at, &session->stats, diag);
+    if (!err && values->debug_hooks)
+        err = allocator_list_debug_add(&session->list, diag);
     if (!err)
         err = json_open(session, diag);
     session->stats.worker_path = session->worker_path;

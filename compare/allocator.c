@@ -197,3 +197,30 @@ enum err allocator_list_parse(const char *text, struct allocator_list *out, stru
 bool allocator_pool_config(const struct allocator *allocator, struct pool_config *out) {
     return allocator->backend == WORKER_POOL && !pool_config_parse(allocator->settings, out, NULL);
 }
+
+/* @return false when the name has no room for it. */
+static bool debug_twin_make(const struct allocator *pool, struct allocator *out) {
+    *out = *pool;
+    out->debug_hooks = true;
+    int length = snprintf(out->name, sizeof out->name, "%s+debug", pool->name);
+    return length > 0 && (size_t)length < sizeof out->name;
+}
+
+enum err allocator_list_debug_add(struct allocator_list *list, struct diag *diag) {
+    struct allocator_list longer = {.count = 0};
+    for (size_t i = 0; i < list->count; i++) {
+        const struct allocator *allocator = &list->items[i];
+        bool is_pool = allocator->backend == WORKER_POOL;
+        if (longer.count + 1 + is_pool > ALLOCATOR_LIST_MAX)
+            return diag_set(diag, ERR_LIMIT, NULL, "at most %d allocators at once, with those under debug hooks",
+                            ALLOCATOR_LIST_MAX);
+        longer.items[longer.count++] = *allocator;
+        if (is_pool && !debug_twin_make(allocator, &longer.items[longer.count++]))
+            return diag_set(diag, ERR_LIMIT, NULL, "the name '%s' is too long to take '+debug'", allocator->name);
+    }
+    if (longer.count == list->count)
+        return diag_set(diag, ERR_USAGE, NULL,
+                        "debug hooks lie around CPython's domains, which only pool has; add 'pool' to the allocators");
+    *list = longer;
+    return ERR_OK;
+}

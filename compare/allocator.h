@@ -17,6 +17,7 @@ struct allocator {
     char library[WORKER_PATH_BYTES];       /**< to preload; "" = nothing */
     char settings[POOL_CONFIG_TEXT_BYTES]; /**< pool only: pool_config_format(): "3.9,keep=0" */
     char python[WORKER_PATH_BYTES];        /**< cpython only: its libpython */
+    bool debug_hooks;                      /**< pool only: under CPython's debug hooks */
     bool arenas_aligned;                   /**< cpython only: "+aligned" */
 };
 
@@ -42,6 +43,13 @@ enum err allocator_parse(const char *text, struct allocator *out, struct diag *d
  * slash belongs to its settings, and so does `hugepages`.
  */
 enum err allocator_list_parse(const char *text, struct allocator_list *out, struct diag *diag);
+
+/**
+ * Puts behind every pool of the list the same one under debug hooks, as NAME+debug.
+ * @return ERR_USAGE when there is no pool: hooks belong to CPython's domains, and no other allocator has those.
+ *         ERR_LIMIT when the list, or a name, becomes too long. The list is untouched then.
+ */
+enum err allocator_list_debug_add(struct allocator_list *list, struct diag *diag);
 
 /** The settings of `allocator`. @return false when it is no pool. */
 bool allocator_pool_config(const struct allocator *allocator, struct pool_config *out);

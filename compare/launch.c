@@ -84,6 +84,7 @@ static void request_fill(const struct launch *launch, struct worker_request *req
     snprintf(request->library, sizeof request->library, "%s", launch->allocator->library);
     snprintf(request->settings, sizeof request->settings, "%s", launch->allocator->settings);
     snprintf(request->python, sizeof request->python, "%s", launch->allocator->python);
+    request->debug_hooks = launch->allocator->debug_hooks;
     request->arenas_aligned = launch->allocator->arenas_aligned;
     request->stats_count = launch->stats_count < WORKER_STATS_MAX ? launch->stats_count : WORKER_STATS_MAX;
     for (uint32_t i = 0; i < request->stats_count; i++)

@@ -224,6 +224,7 @@ static json_t *settings_json(const struct allocator_result *result) {
                   "align_bytes", count_json(config.align_bytes), "threshold_bytes", count_json(config.threshold_bytes),
                   "pool_bytes", count_json(config.pool_bytes), "arena_bytes", count_json(config.arena_bytes),
                   "keep_count", count_json(config.keep_count));
+    json_object_set_new(settings, "debug_hooks", json_boolean(result->allocator.debug_hooks));
     for (size_t i = 0; pool_setting_at(i); i++) {
         char value[POOL_CONFIG_TEXT_BYTES];
         if (pool_setting_is_choice(i))

@@ -282,9 +282,13 @@ static enum err pool_print(const struct report *report, size_t index, size_t wid
     if (!at[0] || !at[1])
         return ERR_OK;
     const struct pool_counts *counts = &at[1]->counts;
-    int used = snprintf(text, sizeof text, "arenas of %s in pools of %s: %" PRIu64 " mapped, %" PRIu64 " returned",
-                        units_format_bytes(config->arena_bytes, arena), units_format_bytes(config->pool_bytes, pool),
-                        counts->arenas_mapped_count, counts->arenas_returned_count);
+    int used = snprintf(
+        text, sizeof text, "%sarenas of %s in pools of %s: %" PRIu64 " mapped, %" PRIu64 " returned",
+        result->allocator.debug_hooks
+            ? "debug hooks add 24 bytes to a block (48 to one too large for pools), here part of the rounding; "
+            : "",
+        units_format_bytes(config->arena_bytes, arena), units_format_bytes(config->pool_bytes, pool),
+        counts->arenas_mapped_count, counts->arenas_returned_count);
     if (!values[METRIC_ARENA_RETURN].reason)
         used += snprintf(text + used, sizeof text - (size_t)used, " (%.1f %%)",
                          100 * values[METRIC_ARENA_RETURN].estimate.value);

@@ -68,6 +68,14 @@ static enum debug_fault_kind mark_judge(const struct debug_bytes *bytes, uint8_t
     return DEBUG_FAULT_FOREIGN;
 }
 
+enum domain_id debug_block_domain(const void *block) {
+    uint8_t mark = ((const uint8_t *)block)[MARK_OFFSET];
+    for (int i = DOMAIN_ID_COUNT - 1; i > 0; i--)
+        if (mark == (uint8_t)domain_id_letters[i])
+            return (enum domain_id)i;
+    return DOMAIN_ID_RAW;
+}
+
 /* The mark first, as whatever else there is means nothing without it; then from low to high addresses. */
 static enum debug_fault_kind fault_find(const struct debug_layer *layer, const uint8_t *data,
                                         struct debug_fault *fault) {

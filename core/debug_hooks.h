@@ -80,6 +80,9 @@ struct domain_allocator debug_layer_allocator(struct debug_layer *layer);
 /** True for what debug_layer_allocator() gives: the outermost layer is one of hooks. */
 bool debug_layer_is(const struct domain_allocator *allocator);
 
+/** The domain that a live block says it was allocated by; raw for a mark that is none. Cost: one byte read. */
+enum domain_id debug_block_domain(const void *block);
+
 /**
  * Looks a live block over without calling anybody.
  * @param call what to put into the fault. @param out filled when there is one.

@@ -28,5 +28,6 @@ extern const struct backend backend_null;
 extern const struct backend backend_libc;
 extern const struct backend backend_pool;
 extern const struct backend backend_cpython;
+extern const struct backend backend_debug; /**< backend_debug.h: the pool under debug hooks */
 
 #endif

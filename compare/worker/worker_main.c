@@ -15,6 +15,7 @@
 
 #include "compare/worker/backend.h"
 #include "compare/worker/backend_cpython.h"
+#include "compare/worker/backend_debug.h"
 #include "compare/worker/library_check.h"
 #include "compare/worker/lockstep.h"
 #include "compare/worker/passes.h"
@@ -28,6 +29,10 @@ static const struct backend *const backends[WORKER_BACKEND_COUNT] = {
     [WORKER_POOL] = &backend_pool,
     [WORKER_CPYTHON] = &backend_cpython,
 };
+
+static const struct backend *backend_of(const struct worker_request *request) {
+    return request->backend == WORKER_POOL && request->debug_hooks ? &backend_debug : backends[request->backend];
+}
 
 static struct worker_shared *shared_map(void) {
     struct stat stat;
@@ -87,7 +92,8 @@ static enum err allocator_prepare(const struct worker_request *request, struct r
         return err;
     reply->pool = config;
     reply->pool.name = NULL;
-    return pool_create(&config, NULL, &replay->pool, diag);
+    return request->debug_hooks ? backend_debug_prepare(&config, &replay->pool, diag)
+                                : pool_create(&config, NULL, &replay->pool, diag);
 }
 
 static enum err tables_prepare(const struct worker_request *request, struct replay *replay, struct diag *diag) {
@@ -113,7 +119,7 @@ static __attribute__((noinline)) void stack_touch(void) {
 }
 
 static void pass_run(struct worker_shared *shared, struct replay *replay) {
-    const struct backend *backend = backends[shared->request.backend];
+    const struct backend *backend = backend_of(&shared->request);
     struct worker_reply *reply = &shared->reply;
     struct resident resident = {0};
     stack_touch();
@@ -151,7 +157,7 @@ static enum err worker_run(struct worker_shared *shared, struct diag *diag) {
         err = lockstep_pass_run(&program, shared, diag);
     else if (!err)
         pass_run(shared, &replay);
-    return err;
+    return err ? err : backend_debug_verdict(diag);
 }
 
 int main(void) {

@@ -53,6 +53,7 @@ struct worker_request {
     char library[WORKER_PATH_BYTES];          /**< where malloc must live; "" = in the C library */
     char settings[POOL_CONFIG_TEXT_BYTES];    /**< pool, lock-step: pool_config_parse() */
     char python[WORKER_PATH_BYTES];           /**< cpython: the libpython to open */
+    uint32_t debug_hooks;                     /**< pool: behind domains with debug hooks */
     uint32_t arenas_aligned;                  /**< cpython: map arenas aligned to the pool size, as our pool does */
     uint32_t stats_count;                     /**< of stats_at in use */
     uint64_t stats_at[WORKER_STATS_MAX];      /**< operations after which to print; rising */
