@@ -1,5 +1,6 @@
 #include "compare/allocator.h"
 #include "core/base/nearest.h"
+#include "core/fast.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 const struct allocator_kind allocator_kinds[] = {
     {"pool", "CPython's small-block allocator (pymalloc), built into mmreplay", WORKER_POOL, {NULL}, NULL},
+    {"pool:fast", "an allocator for CPython's traffic without CPython's addresses", WORKER_POOL, {NULL}, NULL},
     {"system", "malloc of the C library", WORKER_LIBC, {NULL}, NULL},
     {"jemalloc", "jemalloc", WORKER_LIBC, {"libjemalloc.so.2", NULL}, "libjemalloc2"},
     {"mimalloc", "mimalloc", WORKER_LIBC, {"libmimalloc.so.2", "libmimalloc.so.3", NULL}, "libmimalloc2.0"},
@@ -89,6 +91,11 @@ static enum err library_resolve(const char *path, struct allocator *allocator, s
 
 static enum err settings_resolve(const char *settings, struct allocator *allocator, struct diag *diag) {
     struct pool_config config;
+    if (worker_settings_are_fast(settings)) {
+        allocator->backend = WORKER_POOL;
+        return text_copy(allocator->settings, sizeof allocator->settings, settings, strlen(settings)) ? ERR_OK
+                                                                                                      : ERR_LIMIT;
+    }
     enum err err = pool_config_parse(settings, &config, diag);
     if (err)
         return err;
@@ -193,5 +200,9 @@ enum err allocator_list_parse(const char *text, struct allocator_list *out, stru
 }
 
 bool allocator_pool_config(const struct allocator *allocator, struct pool_config *out) {
+    if (allocator->backend == WORKER_POOL && worker_settings_are_fast(allocator->settings)) {
+        *out = *fast_config_get();
+        return true;
+    }
     return allocator->backend == WORKER_POOL && !pool_config_parse(allocator->settings, out, NULL);
 }

@@ -9,7 +9,12 @@ const struct pool_config *fast_config_get(void) {
                                               .align_bytes = FAST_ALIGN_BYTES,
                                               .threshold_bytes = FAST_LIMIT_BYTES,
                                               .pool_bytes = FAST_UNIT_BYTES,
-                                              .arena_bytes = FAST_ARENA_BYTES};
+                                              .arena_bytes = FAST_ARENA_BYTES,
+                                              .keep_count = FAST_EMPTY_ARENAS_KEPT,
+                                              .order = POOL_ORDER_FULLEST,
+                                              .reentry = POOL_REENTRY_BACK,
+                                              .headers = POOL_HEADERS_SIDE,
+                                              .source = POOL_SOURCE_MMAP};
     return &config;
 }
 

@@ -72,4 +72,4 @@ static void libc_drain(struct replay *replay) {
     replay_drain(replay, &calls);
 }
 
-const struct backend backend_libc = {libc_run, libc_run_accounted, libc_drain};
+const struct backend backend_libc = {libc_run, libc_run_accounted, libc_drain, NULL, NULL};

@@ -105,4 +105,4 @@ static void null_drain(struct replay *replay) {
     replay_drain(replay, &calls);
 }
 
-const struct backend backend_null = {null_run, null_run_accounted, null_drain};
+const struct backend backend_null = {null_run, null_run_accounted, null_drain, NULL, NULL};

@@ -2,6 +2,7 @@
  * The pool: mem, obj and c requests go to it, raw ones straight to the raw layer, as CPython sends them.
  */
 #include "compare/worker/backend.h"
+#include "compare/worker/pins.h"
 #include "compare/worker/replay_loop.h"
 #include "core/pool.h"
 #include "core/raw.h"
@@ -62,4 +63,13 @@ static void py_drain(struct replay *replay) {
     replay_drain(replay, &calls);
 }
 
-const struct backend backend_pool = {py_run, py_run_accounted, py_drain};
+static void py_arenas_get(const struct replay *replay, struct pool_split *split, struct pool_counts *counts) {
+    pool_split_get(replay->pool, split);
+    pool_counts_get(replay->pool, counts);
+}
+
+static void py_pins_take(const struct replay *replay, uint64_t operation_index, struct worker_pins *out) {
+    pins_take(replay->pool, operation_index, out);
+}
+
+const struct backend backend_pool = {py_run, py_run_accounted, py_drain, py_arenas_get, py_pins_take};

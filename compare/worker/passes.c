@@ -61,8 +61,8 @@ void time_pass_run(const struct backend *backend, struct replay *replay, struct 
     reply->refused_count = replay->refused_count;
 }
 
-static void sample_take(const struct replay *replay, const struct worker_reply *reply, uint64_t operation_index,
-                        struct worker_sample *out) {
+static void sample_take(const struct backend *backend, const struct replay *replay, const struct worker_reply *reply,
+                        uint64_t operation_index, struct worker_sample *out) {
     struct resident resident = {0};
     if (resident_read(&resident) && resident.anonymous_bytes > reply->base_resident_bytes)
         resident.anonymous_bytes -= reply->base_resident_bytes;
@@ -75,11 +75,10 @@ static void sample_take(const struct replay *replay, const struct worker_reply *
                                   .resident_bytes = resident.anonymous_bytes,
                                   .lazy_free_bytes = resident.lazy_free_bytes,
                                   .pooled_bytes = replay->account.pooled_bytes};
-    if (!replay->pool)
+    if (!backend->arenas_get)
         return;
-    pool_split_get(replay->pool, &out->split);
+    backend->arenas_get(replay, &out->split, &out->counts);
     out->split.requested_bytes = replay->account.pooled_bytes;
-    pool_counts_get(replay->pool, &out->counts);
 }
 
 static void sleep_until(uint64_t deadline_ns) {
@@ -97,10 +96,10 @@ static void drain_measure(const struct backend *backend, struct replay *replay, 
     reply->state = WORKER_DRAINING;
     backend->drain(replay);
     uint64_t drained_ns = clock_now_ns();
-    sample_take(replay, reply, operation_count, &reply->drained[reply->drained_count++]);
+    sample_take(backend, replay, reply, operation_count, &reply->drained[reply->drained_count++]);
     for (uint32_t i = 0; i < shared->request.drain_count; i++) {
         sleep_until(drained_ns + shared->request.drain_wait_ns[i]);
-        sample_take(replay, reply, operation_count, &reply->drained[reply->drained_count++]);
+        sample_take(backend, replay, reply, operation_count, &reply->drained[reply->drained_count++]);
     }
 }
 
@@ -113,14 +112,14 @@ void memory_pass_run(const struct backend *backend, struct replay *replay, struc
         const struct program_sample *point = &program->samples[i];
         backend->run_accounted(replay, done, point->word_index);
         done = point->word_index;
-        sample_take(replay, reply, point->operation_index, &shared->samples[i]);
-        if (replay->pool && i == trough && trough != program->header->peak_sample)
-            pins_take(replay->pool, point->operation_index, &reply->pins_at_trough);
+        sample_take(backend, replay, reply, point->operation_index, &shared->samples[i]);
+        if (backend->pins_take && i == trough && trough != program->header->peak_sample)
+            backend->pins_take(replay, point->operation_index, &reply->pins_at_trough);
         reply->sample_count = i + 1;
     }
     backend->run_accounted(replay, done, program->header->word_count);
     reply->refused_count = replay->refused_count;
-    if (replay->pool)
-        pins_take(replay->pool, program->header->summary.operation_count, &reply->pins_at_end);
+    if (backend->pins_take)
+        backend->pins_take(replay, program->header->summary.operation_count, &reply->pins_at_end);
     drain_measure(backend, replay, shared);
 }

@@ -19,6 +19,7 @@
 #include "compare/worker/replay_loop.h"
 #include "compare/worker/resident.h"
 #include "compare/worker/worker_protocol.h"
+#include "core/fast.h"
 
 static const struct backend *const backends[WORKER_BACKEND_COUNT] = {
     [WORKER_NULL] = &backend_null,
@@ -73,6 +74,14 @@ static enum err allocator_prepare(const struct worker_request *request, struct r
     replay->has_usable_size = reply->has_usable_size;
     if (err || request->backend != WORKER_POOL)
         return err;
+    if (worker_settings_are_fast(request->settings)) {
+        struct fast *fast = NULL;
+        reply->pool = *fast_config_get();
+        reply->pool.name = NULL;
+        err = fast_create(NULL, &fast, diag);
+        replay->pool = (struct pool *)fast;
+        return err;
+    }
     struct pool_config config;
     err = pool_config_parse(request->settings, &config, diag);
     if (err)
@@ -106,6 +115,8 @@ static __attribute__((noinline)) void stack_touch(void) {
 
 static void pass_run(struct worker_shared *shared, struct replay *replay) {
     const struct backend *backend = backends[shared->request.backend];
+    if (shared->request.backend == WORKER_POOL && worker_settings_are_fast(shared->request.settings))
+        backend = &backend_fast;
     struct worker_reply *reply = &shared->reply;
     struct resident resident = {0};
     stack_touch();
