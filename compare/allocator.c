@@ -2,6 +2,7 @@
 #include "compare/library_find.h"
 #include "compare/python_library.h"
 #include "core/base/nearest.h"
+#include "core/fast.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 const struct allocator_kind allocator_kinds[] = {
     {"pool", "CPython's small-block allocator (pymalloc), built into mmreplay", WORKER_POOL, {NULL}, NULL},
+    {"pool:fast", "an allocator for CPython's traffic without CPython's addresses", WORKER_POOL, {NULL}, NULL},
     {"system", "malloc of the C library", WORKER_LIBC, {NULL}, NULL},
     {"jemalloc", "jemalloc", WORKER_LIBC, {"libjemalloc.so.2", NULL}, "libjemalloc2"},
     {"mimalloc", "mimalloc", WORKER_LIBC, {"libmimalloc.so.2", "libmimalloc.so.3", NULL}, "libmimalloc2.0"},
@@ -66,6 +68,11 @@ static enum err library_resolve(const char *path, struct allocator *allocator, s
 
 static enum err settings_resolve(const char *settings, struct allocator *allocator, struct diag *diag) {
     struct pool_config config;
+    if (worker_settings_are_fast(settings)) {
+        allocator->backend = WORKER_POOL;
+        return text_copy(allocator->settings, sizeof allocator->settings, settings, strlen(settings)) ? ERR_OK
+                                                                                                      : ERR_LIMIT;
+    }
     enum err err = pool_config_parse(settings, &config, diag);
     if (err)
         return err;
@@ -195,6 +202,10 @@ enum err allocator_list_parse(const char *text, struct allocator_list *out, stru
 }
 
 bool allocator_pool_config(const struct allocator *allocator, struct pool_config *out) {
+    if (allocator->backend == WORKER_POOL && worker_settings_are_fast(allocator->settings)) {
+        *out = *fast_config_get();
+        return true;
+    }
     return allocator->backend == WORKER_POOL && !pool_config_parse(allocator->settings, out, NULL);
 }
 
@@ -210,7 +221,7 @@ enum err allocator_list_debug_add(struct allocator_list *list, struct diag *diag
     struct allocator_list longer = {.count = 0};
     for (size_t i = 0; i < list->count; i++) {
         const struct allocator *allocator = &list->items[i];
-        bool is_pool = allocator->backend == WORKER_POOL;
+        bool is_pool = allocator->backend == WORKER_POOL && !worker_settings_are_fast(allocator->settings);
         if (longer.count + 1 + is_pool > ALLOCATOR_LIST_MAX)
             return diag_set(diag, ERR_LIMIT, NULL, "at most %d allocators at once, with those under debug hooks",
                             ALLOCATOR_LIST_MAX);
@@ -220,7 +231,7 @@ enum err allocator_list_debug_add(struct allocator_list *list, struct diag *diag
     }
     if (longer.count == list->count)
         return diag_set(diag, ERR_USAGE, NULL,
-                        "debug hooks lie around CPython's domains, which only pool has; add 'pool' to the allocators");
+                        "debug hooks lie around CPython's domains, which only its pool has, not pool:fast; add 'pool'");
     *list = longer;
     return ERR_OK;
 }

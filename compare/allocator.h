@@ -30,7 +30,7 @@ struct allocator_list {
 #define ALLOCATOR_LIST_DEFAULT "pool,system,jemalloc"
 
 /**
- * One name: `pool`, `pool:3.11`, `pool:3.9,keep=0`, `system`, `jemalloc`, `mimalloc`, `tcmalloc`, `null`,
+ * One name: `pool`, `pool:3.11`, `pool:3.9,keep=0`, `pool:fast`, `system`, `jemalloc`, `mimalloc`, `tcmalloc`, `null`,
  * `NAME=/path/lib.so`; `cpython`, `cpython:3.11`, `cpython:/path/libpython3.11.so.1.0`, with `+aligned` behind it for
  * aligned arenas, and `NAME=cpython:…` for a name of one's own.
  * @return ERR_USAGE (no such name; the nearest is told), ERR_NOT_FOUND (a library that is not installed; the package is

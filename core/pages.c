@@ -55,3 +55,33 @@ void pages_unmap(void *pages, size_t bytes) {
     if (pages)
         munmap(pages, bytes);
 }
+
+/* ---- a range of addresses whose memory comes and goes ---- */
+
+void *pages_reserve(size_t bytes) {
+    void *range = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return range == MAP_FAILED ? NULL : range;
+}
+
+void *pages_map_sparse(size_t bytes) {
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return pages == MAP_FAILED ? NULL : pages;
+}
+
+bool pages_commit(void *pages, size_t bytes) {
+    return mmap(pages, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+}
+
+void pages_decommit(void *pages, size_t bytes) {
+    /* The new mapping alone would do; it may be refused, though, where a process has as many as it may have. */
+    madvise(pages, bytes, MADV_DONTNEED);
+    mmap(pages, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+}
+
+void pages_populate(void *pages, size_t bytes) {
+#ifdef MADV_POPULATE_WRITE
+    madvise(pages, bytes, MADV_POPULATE_WRITE);
+#else
+    (void)pages, (void)bytes;
+#endif
+}

@@ -4,6 +4,7 @@
 #ifndef MMREPLAY_CORE_PAGES_H
 #define MMREPLAY_CORE_PAGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /** The system's page size. */
@@ -31,5 +32,24 @@ void pages_advise_huge(void *pages, size_t bytes);
 
 /** Gives whole pages back to the system, at once. NULL is fine. */
 void pages_unmap(void *pages, size_t bytes);
+
+/** @name A range of addresses whose memory comes and goes @{ */
+
+/** Addresses that nobody else gets, without memory. @return NULL when the kernel refuses. */
+void *pages_reserve(size_t bytes);
+
+/** As pages_map, for tables of which little will be touched: not counted as memory in use until it is. */
+void *pages_map_sparse(size_t bytes);
+
+/** Puts zeroed, readable and writable memory behind whole pages of a range. */
+bool pages_commit(void *pages, size_t bytes);
+
+/** Gives the memory of whole pages back to the system, at once; the addresses stay reserved. */
+void pages_decommit(void *pages, size_t bytes);
+
+/** Brings pages in at the price of one call, about a third of a fault each. A hint: kernels before 5.14 do not know it.
+ */
+void pages_populate(void *pages, size_t bytes);
+/** @} */
 
 #endif

@@ -83,7 +83,14 @@ static void hooked_drain(struct replay *replay) {
     replay_drain(replay, &calls);
 }
 
-const struct backend backend_debug = {.run = hooked_run, .run_accounted = hooked_run_accounted, .drain = hooked_drain};
+const struct backend backend_debug = {
+    .run = hooked_run,
+    .run_accounted = hooked_run_accounted,
+    .drain = hooked_drain,
+    .arenas_sample = backend_pool_arenas_sample,
+    .pins_take = backend_pool_pins_take,
+    .stats_print = backend_pool_stats_print,
+};
 
 enum err backend_debug_prepare(const struct pool_config *config, struct pool **out, struct diag *diag) {
     struct debug_settings debug = debug_settings_default();

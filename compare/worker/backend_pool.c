@@ -2,6 +2,7 @@
  * The pool: mem, obj and c requests go to it, raw ones straight to the raw layer, as CPython sends them.
  */
 #include "compare/worker/backend.h"
+#include "compare/worker/pins.h"
 #include "compare/worker/replay_loop.h"
 #include "core/pool.h"
 #include "core/raw.h"
@@ -62,4 +63,25 @@ static void py_drain(struct replay *replay) {
     replay_drain(replay, &calls);
 }
 
-const struct backend backend_pool = {.run = py_run, .run_accounted = py_run_accounted, .drain = py_drain};
+void backend_pool_arenas_sample(const struct replay *replay, struct worker_sample *sample) {
+    pool_split_get(replay->pool, &sample->split);
+    pool_counts_get(replay->pool, &sample->counts);
+    sample->split.requested_bytes = sample->pooled_bytes;
+}
+
+void backend_pool_pins_take(const struct replay *replay, uint64_t operation_index, struct worker_pins *out) {
+    pins_take(replay->pool, operation_index, out);
+}
+
+void backend_pool_stats_print(const struct replay *replay, FILE *out) {
+    pool_stats_print(replay->pool, out);
+}
+
+const struct backend backend_pool = {
+    .run = py_run,
+    .run_accounted = py_run_accounted,
+    .drain = py_drain,
+    .arenas_sample = backend_pool_arenas_sample,
+    .pins_take = backend_pool_pins_take,
+    .stats_print = backend_pool_stats_print,
+};

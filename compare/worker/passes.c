@@ -79,11 +79,6 @@ static void sample_take(const struct backend *backend, const struct replay *repl
                                   .pooled_bytes = replay->account.pooled_bytes};
     if (backend->arenas_sample)
         backend->arenas_sample(replay, out);
-    if (!replay->pool)
-        return;
-    pool_split_get(replay->pool, &out->split);
-    out->split.requested_bytes = replay->account.pooled_bytes;
-    pool_counts_get(replay->pool, &out->counts);
 }
 
 static void sleep_until(uint64_t deadline_ns) {
@@ -118,14 +113,14 @@ void memory_pass_run(const struct backend *backend, struct replay *replay, struc
         backend->run_accounted(replay, done, point->word_index);
         done = point->word_index;
         sample_take(backend, replay, reply, point->operation_index, &shared->samples[i]);
-        if (replay->pool && i == trough && trough != program->header->peak_sample)
-            pins_take(replay->pool, point->operation_index, &reply->pins_at_trough);
+        if (backend->pins_take && i == trough && trough != program->header->peak_sample)
+            backend->pins_take(replay, point->operation_index, &reply->pins_at_trough);
         reply->sample_count = i + 1;
     }
     backend->run_accounted(replay, done, program->header->word_count);
     reply->refused_count = replay->refused_count;
-    if (replay->pool)
-        pins_take(replay->pool, program->header->summary.operation_count, &reply->pins_at_end);
+    if (backend->pins_take)
+        backend->pins_take(replay, program->header->summary.operation_count, &reply->pins_at_end);
     drain_measure(backend, replay, shared);
 }
 
@@ -146,8 +141,6 @@ static void stats_take(const struct backend *backend, const struct replay *repla
         return;
     if (backend->stats_print)
         backend->stats_print(replay, stream);
-    else if (replay->pool)
-        pool_stats_print(replay->pool, stream);
     size_t bytes = stats_text_finish(&text, stream);
     memcpy(out->text, text.text, bytes);
     out->operation_index = operation_index;

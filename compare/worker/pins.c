@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/fast.h"
+
 struct pins_visit {
     struct worker_pins *pins;
     uint64_t arena_bytes;
@@ -37,6 +39,14 @@ void pins_take(const struct pool *pool, uint64_t operation_index, struct worker_
     memset(out, 0, sizeof *out);
     struct pins_visit visit = {out, pool_config_get(pool)->arena_bytes};
     pool_arena_visit(pool, arena_visit, &visit);
+    out->operation_index = operation_index;
+    out->taken = 1;
+}
+
+void pins_take_fast(const struct fast *fast, uint64_t operation_index, struct worker_pins *out) {
+    memset(out, 0, sizeof *out);
+    struct pins_visit visit = {out, FAST_ARENA_BYTES};
+    fast_arena_visit(fast, arena_visit, &visit);
     out->operation_index = operation_index;
     out->taken = 1;
 }

@@ -22,6 +22,7 @@
 #include "compare/worker/replay_loop.h"
 #include "compare/worker/resident.h"
 #include "compare/worker/worker_protocol.h"
+#include "core/fast.h"
 
 static const struct backend *const backends[WORKER_BACKEND_COUNT] = {
     [WORKER_NULL] = &backend_null,
@@ -31,7 +32,11 @@ static const struct backend *const backends[WORKER_BACKEND_COUNT] = {
 };
 
 static const struct backend *backend_of(const struct worker_request *request) {
-    return request->backend == WORKER_POOL && request->debug_hooks ? &backend_debug : backends[request->backend];
+    if (request->backend != WORKER_POOL)
+        return backends[request->backend];
+    if (worker_settings_are_fast(request->settings))
+        return &backend_fast;
+    return request->debug_hooks ? &backend_debug : &backend_pool;
 }
 
 static struct worker_shared *shared_map(void) {
@@ -86,6 +91,14 @@ static enum err allocator_prepare(const struct worker_request *request, struct r
     replay->has_usable_size = reply->has_usable_size;
     if (err || request->backend != WORKER_POOL)
         return err;
+    if (worker_settings_are_fast(request->settings)) {
+        struct fast *fast = NULL;
+        reply->pool = *fast_config_get();
+        reply->pool.name = NULL;
+        err = fast_create(NULL, &fast, diag);
+        replay->pool = (struct pool *)fast;
+        return err;
+    }
     struct pool_config config;
     err = pool_config_parse(request->settings, &config, diag);
     if (err)

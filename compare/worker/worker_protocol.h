@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/pool.h"
 
@@ -51,7 +52,7 @@ struct worker_request {
     uint32_t drain_count;                     /**< of drain_wait_ns in use */
     uint64_t drain_wait_ns[WORKER_DRAIN_MAX]; /**< since the last free, rising */
     char library[WORKER_PATH_BYTES];          /**< where malloc must live; "" = in the C library */
-    char settings[POOL_CONFIG_TEXT_BYTES];    /**< pool, lock-step: pool_config_parse() */
+    char settings[POOL_CONFIG_TEXT_BYTES];    /**< pool, lock-step: pool_config_parse(); or "fast" */
     char python[WORKER_PATH_BYTES];           /**< cpython: the libpython to open */
     uint32_t debug_hooks;                     /**< pool: behind domains with debug hooks */
     uint32_t arenas_aligned;                  /**< cpython: map arenas aligned to the pool size, as our pool does */
@@ -71,6 +72,11 @@ enum worker_state {
     WORKER_DONE,
     WORKER_FAILED /**< `error` says why */
 };
+
+/** True for the settings of core/fast.h, which is a pool to everyone but the worker. */
+static inline bool worker_settings_are_fast(const char *settings) {
+    return strcmp(settings, "fast") == 0;
+}
 
 /** How memory stands at one point. Bytes of the pool's split are zero for every other allocator. */
 struct worker_sample {
