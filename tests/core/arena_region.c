@@ -3,20 +3,21 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* The radix tree's bottom nodes each cover this much: regions aligned to it make equal nodes. */
-#define NODE_BYTES ((size_t)16 << 30)
+/* The radix tree's bottom nodes each cover this much. A region of four is aligned to its whole size, so that it lies in
+   one middle node of CPython 3.10's tree too (256 GiB): two regions asked alike make equal nodes in either. */
+#define NODE_BYTES   ((size_t)16 << 30)
+#define REGION_BYTES (NODE_COUNT * NODE_BYTES)
 enum { NODE_COUNT = 4, PAGE_BYTES = 4096 };
 
 bool arena_region_create(struct arena_region *region, size_t arena_bytes) {
     memset(region, 0, sizeof *region);
-    size_t bytes = (NODE_COUNT + 1) * NODE_BYTES;
-    char *reserved = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *reserved = mmap(NULL, 2 * REGION_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (reserved == MAP_FAILED)
         return false;
-    size_t before = -(uintptr_t)reserved & (NODE_BYTES - 1);
+    size_t before = -(uintptr_t)reserved & (REGION_BYTES - 1);
     if (before)
         munmap(reserved, before);
-    munmap(reserved + before + NODE_COUNT * NODE_BYTES, NODE_BYTES - before);
+    munmap(reserved + before + REGION_BYTES, REGION_BYTES - before);
     region->base = reserved + before;
     region->slot_bytes = 2 * arena_bytes;
     for (uint32_t i = 0; i < ARENA_REGION_SLOTS; i++)
@@ -27,7 +28,7 @@ bool arena_region_create(struct arena_region *region, size_t arena_bytes) {
 
 void arena_region_destroy(struct arena_region *region) {
     if (region->base)
-        munmap(region->base, NODE_COUNT * NODE_BYTES);
+        munmap(region->base, REGION_BYTES);
     region->base = NULL;
 }
 
@@ -79,7 +80,7 @@ struct pool_arena_source arena_region_source(struct arena_region *region) {
 
 bool arena_region_place(const struct arena_region *region, const void *block, uint32_t *order, size_t *offset) {
     size_t distance = (uintptr_t)block - (uintptr_t)region->base;
-    if (distance >= NODE_COUNT * NODE_BYTES)
+    if (distance >= REGION_BYTES)
         return false;
     uint32_t slot = address_slot(region, distance);
     if (slot >= ARENA_REGION_SLOTS || !region->address[slot])
