@@ -117,7 +117,7 @@ def count_text(row, name):
 def faithful_table(traces, tally):
     """The faithful pool against the allocator that it imitates."""
     print(f"\n{FAITHFUL} against {REAL}, net ns per operation, both giving arenas back")
-    print(f"  {'':16}{FAITHFUL:>10}{REAL:>14}  {'ratio':>5} {'95 %':14} {'arenas returned':17} target")
+    print(f"  {'':16}{FAITHFUL:>10}{REAL:>14}  {'ratio':>5} {'95 %':16} {'arenas returned':17} target")
     ratios = []
     for trace in comparable(traces, tally, [FAITHFUL, REAL]):
         rows = rows_of(trace)
@@ -128,11 +128,11 @@ def faithful_table(traces, tally):
             ratios.append(ratio)
         returned = f"{count_text(ours, 'arenas_returned_count')} / {count_text(real, 'arenas_returned_count')}"
         verdict = Target(1.10).verdict(tally, ratio, interval) if kind != NATIVE else "none (C trace)"
-        print(f"  {trace['name']:16}{ns_of(ours):10.2f}{ns_of(real):14.2f}  {ratio:5.2f} {interval_text(interval):14} "
+        print(f"  {trace['name']:16}{ns_of(ours):10.2f}{ns_of(real):14.2f}  {ratio:5.2f} {interval_text(interval):16} "
               f"{returned:17} {verdict}")
     if ratios:
         mean = geometric_mean(ratios)
-        print(f"  {'geometric mean, ' + PYTHON:42}{mean:5.2f} {'':32} {Target(0.90).verdict(tally, mean)}")
+        print(f"  {'geometric mean, ' + PYTHON:42}{mean:5.2f} {'':34} {Target(0.90).verdict(tally, mean)}")
 
 
 def best_peer(rows):
@@ -143,7 +143,7 @@ def fast_times(traces, tally):
     """The fast pool against the best of the others, trace by trace."""
     absent = [name for name in PEERS if not any(name in rows_of(trace) for trace in traces)]
     print(f"\n{FAST} against the best of {', '.join(name for name in PEERS if name not in absent)}, net ns per operation")
-    print(f"  {'':16}{FAST:>10}{'best':>8}  {'which':13}{'ratio':>5} {'95 %':14} target")
+    print(f"  {'':16}{FAST:>10}{'best':>8}  {'which':13}{'ratio':>5} {'95 %':16} target")
     for name in absent:
         tally.absent(f"{name}, one of the others, was not measured")
     ratios = []
@@ -156,12 +156,12 @@ def fast_times(traces, tally):
             ratios.append(ratio)
             verdict = Target(0.95).verdict(tally, ratio, interval)
         print(f"  {trace['name']:16}{ns_of(rows[FAST]):10.2f}{ns_of(best):8.2f}  {best['name']:13}{ratio:5.2f} "
-              f"{interval_text(interval):14} {verdict}")
+              f"{interval_text(interval):16} {verdict}")
     if ratios:
         mean = geometric_mean(ratios)
-        print(f"  {'geometric mean, ' + PYTHON:47}{mean:5.2f} {'':14} {Target(0.80).verdict(tally, mean)}")
-    print("  The pool has no lock and no large classes of its own (requests above its threshold go to the C library's\n"
-          "  malloc): what it saves on C traces and patterns, a general malloc could not all save.")
+        print(f"  {'geometric mean, ' + PYTHON:47}{mean:5.2f} {'':16} {Target(0.80).verdict(tally, mean)}")
+    print("  The pool has no lock, and what is above its threshold goes to the C library's malloc: a general malloc could\n"
+          "  not save all that it saves on C traces and patterns, and it saves nothing on their large blocks.")
 
 
 def fast_memory(traces, tally):
@@ -218,6 +218,7 @@ def header(result):
           "the start")
     if context["load_average"] > context["cpu_count"] / 2:
         print("  the machine is not quiet: ratios of interleaved runs stand it better than figures, but not well")
+    print("targets: ok, MISS, or '?' behind them when the interval reaches over the target")
     if rounds < 6:
         print(f"  {rounds} rounds are for a look; intervals of fewer than six are too narrow")
 
