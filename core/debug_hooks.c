@@ -77,30 +77,28 @@ enum domain_id debug_block_domain(const void *block) {
 }
 
 /* The mark first, as whatever else there is means nothing without it; then from low to high addresses. */
-static enum debug_fault_kind fault_find(const struct debug_layer *layer, const uint8_t *data,
-                                        struct debug_fault *fault) {
+static void fault_find(const struct debug_layer *layer, const uint8_t *data, struct debug_fault *fault) {
     const struct debug_bytes *bytes = &layer->hooks->settings.bytes;
     uint8_t mark = data[MARK_OFFSET];
     if (mark != (uint8_t)layer->letter) {
         fault_at(fault, mark_judge(bytes, mark), MARK_OFFSET, (uint8_t)layer->letter, mark);
-        return fault->kind;
+        return;
     }
     for (int i = MARK_OFFSET + 1; i < 0; i++)
         if (data[i] != bytes->forbidden) {
             fault_at(fault, DEBUG_FAULT_UNDERRUN, i, bytes->forbidden, data[i]);
-            return fault->kind;
+            return;
         }
     uint64_t size = number_read(data - DEBUG_HEAD_BYTES);
     if (!size_fits(layer, size)) {
         fault_at(fault, DEBUG_FAULT_SIZE, -DEBUG_HEAD_BYTES, 0, data[-DEBUG_HEAD_BYTES]);
-        return fault->kind;
+        return;
     }
     for (uint64_t i = size; i < size + DEBUG_PAD_BYTES; i++)
         if (data[i] != bytes->forbidden) {
             fault_at(fault, DEBUG_FAULT_OVERRUN, (int64_t)i, bytes->forbidden, data[i]);
-            return fault->kind;
+            return;
         }
-    return DEBUG_FAULT_NONE;
 }
 
 /* Copies what a report shows. The tail is looked at only when the size can be believed. */
@@ -126,11 +124,26 @@ static void fault_illustrate(const struct debug_layer *layer, const uint8_t *dat
     memcpy(fault->data_last, data + size - last, last);
 }
 
+/* The same judgement as fault_find()'s, a word at a time: nearly every block is whole. */
+static inline bool block_is_whole(const struct debug_layer *layer, const uint8_t *data) {
+    uint64_t pad, lead, trail;
+    memset(&pad, layer->hooks->settings.bytes.forbidden, sizeof pad);
+    memcpy(&lead, data + MARK_OFFSET, sizeof lead);
+    uint64_t expected = pad;
+    memcpy(&expected, &layer->letter, 1);
+    uint64_t size = number_read(data - DEBUG_HEAD_BYTES);
+    if (lead != expected || !size_fits(layer, size))
+        return false;
+    memcpy(&trail, data + size, sizeof trail);
+    return trail == pad;
+}
+
 enum debug_fault_kind debug_block_check(const struct debug_layer *layer, const void *block, enum debug_call call,
                                         struct debug_fault *out) {
-    struct debug_fault fault = {.call = call, .block = block, .letter = layer->letter};
-    if (!fault_find(layer, block, &fault))
+    if (block_is_whole(layer, block))
         return DEBUG_FAULT_NONE;
+    struct debug_fault fault = {.call = call, .block = block, .letter = layer->letter};
+    fault_find(layer, block, &fault);
     fault_illustrate(layer, block, &fault);
     *out = fault;
     return fault.kind;
@@ -155,12 +168,18 @@ static bool lock_check(const struct debug_layer *layer, enum debug_call call, co
     return false;
 }
 
-/* @return false after telling what is wrong with the block. */
-static bool block_check(const struct debug_layer *layer, enum debug_call call, const void *block) {
+static __attribute__((noinline, cold)) void block_tell(const struct debug_layer *layer, enum debug_call call,
+                                                       const void *block) {
     struct debug_fault fault;
-    if (!debug_block_check(layer, block, call, &fault))
+    if (debug_block_check(layer, block, call, &fault))
+        fault_tell(layer, &fault);
+}
+
+/* @return false after telling what is wrong with the block. */
+static inline bool block_check(const struct debug_layer *layer, enum debug_call call, const void *block) {
+    if (__builtin_expect(block_is_whole(layer, block), 1))
         return true;
-    fault_tell(layer, &fault);
+    block_tell(layer, call, block);
     return false;
 }
 
