@@ -278,12 +278,14 @@ static enum err pool_print(const struct report *report, size_t index, size_t wid
     const struct metric_value *values = report->sets[index].values;
     const struct worker_sample *const at[2] = {report_peak_sample(report, index), report_end_sample(report, index)};
     const struct pool_config *config = &result->probe.pool;
-    char arena[UNITS_TEXT_BYTES], pool[UNITS_TEXT_BYTES], text[512];
+    const char *settings = result->allocator.settings;
+    char arena[UNITS_TEXT_BYTES], pool[UNITS_TEXT_BYTES], text[POOL_CONFIG_TEXT_BYTES + 512];
     if (!at[0] || !at[1])
         return ERR_OK;
     const struct pool_counts *counts = &at[1]->counts;
     int used = snprintf(
-        text, sizeof text, "%sarenas of %s in pools of %s: %" PRIu64 " mapped, %" PRIu64 " returned",
+        text, sizeof text, "%s%s%s%sarenas of %s in pools of %s: %" PRIu64 " mapped, %" PRIu64 " returned",
+        settings[0] ? "as pool:" : "", settings, settings[0] ? ", " : "",
         result->allocator.debug_hooks
             ? "debug hooks add 24 bytes to a block (48 to one too large for pools), here part of the rounding; "
             : "",
