@@ -1,8 +1,8 @@
 /**
  * arena_region.h: an arena source with chosen addresses: two regions asked alike answer alike.
  *
- * A region is reserved address space on a 16 GiB boundary; an arena returned is made inaccessible, so that any use of
- * it after that ends the test.
+ * A region is 64 GiB of reserved address space on a boundary of 64 GiB; an arena returned is made inaccessible, so that
+ * any use of it after that ends the test.
  */
 #ifndef MMREPLAY_TESTS_CORE_ARENA_REGION_H
 #define MMREPLAY_TESTS_CORE_ARENA_REGION_H
