@@ -27,6 +27,35 @@ static void pages_are_aligned_as_asked_and_zero(void **state) {
     }
 }
 
+static void pages_leave_the_residue_asked_for(void **state) {
+    (void)state;
+    for (size_t residue = 0; residue < 65536; residue += 12288) {
+        char *pages[4];
+        for (int i = 0; i < 4; i++) {
+            pages[i] = pages_map_residue(1 << 20, 65536, residue);
+            assert_non_null(pages[i]);
+            assert_int_equal((uintptr_t)pages[i] % 65536, residue);
+            pages[i][0] = pages[i][(1 << 20) - 1] = 1;
+        }
+        for (int i = 0; i < 4; i++)
+            pages_unmap(pages[i], 1 << 20);
+    }
+}
+
+static void huge_pages_are_had_or_refused(void **state) {
+    (void)state;
+    size_t bytes = 4 << 20;
+    char *pages = pages_map_huge(bytes);
+    if (pages) {
+        pages[bytes - 1] = 1;
+        pages_unmap(pages, bytes);
+    }
+    pages = pages_map(bytes, 1);
+    pages_advise_huge(pages, bytes);
+    pages[bytes - 1] = 1;
+    pages_unmap(pages, bytes);
+}
+
 static void unmapped_pages_are_gone(void **state) {
     (void)state;
     size_t page = pages_size_bytes();
@@ -82,6 +111,8 @@ static void raw_blocks_are_aligned_as_asked(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_are_aligned_as_asked_and_zero),
+        cmocka_unit_test(pages_leave_the_residue_asked_for),
+        cmocka_unit_test(huge_pages_are_had_or_refused),
         cmocka_unit_test(unmapped_pages_are_gone),
         cmocka_unit_test(impossible_mappings_are_null),
         cmocka_unit_test(raw_requests_of_nothing_are_blocks),

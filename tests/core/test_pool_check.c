@@ -259,8 +259,89 @@ static void used_lists_are_checked(void **state) {
     *first = first_kept;
 }
 
+/* ---- other settings ---- */
+
+/* Of many arenas the first has lost more pools than the second. */
+static int order_pool_begin(const char *settings) {
+    struct pool_config config;
+    assert_int_equal(pool_config_parse(settings, &config, NULL), ERR_OK);
+    source = (struct counted_source){.residue_bytes = 1024};
+    pool = counted_pool_create(&config, &source);
+    for (uint32_t i = 0; i < BLOCKS; i++)
+        blocks[i] = pool_malloc(pool, 512);
+    for (uint32_t i = 0; i < 700; i += i == 299 ? 301 : 1) {
+        pool_free(pool, blocks[i]);
+        blocks[i] = NULL;
+    }
+    pool_check_assert(pool);
+    return 0;
+}
+
+static int plain_pool_begin(void **state) {
+    (void)state;
+    return order_pool_begin("3.9");
+}
+
+static int emptiest_pool_begin(void **state) {
+    (void)state;
+    return order_pool_begin("3.9,order=emptiest");
+}
+
+static int address_pool_begin(void **state) {
+    (void)state;
+    return order_pool_begin("3.9,order=address");
+}
+
+static int side_pool_begin(void **state) {
+    (void)state;
+    return order_pool_begin("3.9,headers=side");
+}
+
+static void kept_arenas_are_counted(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < BLOCKS; i++)
+        pool_free(pool, blocks[i]);
+    pool_check_assert(pool);
+    assert_int_equal(pool->usable_arenas->free_pool_count, 63);
+    BREAK(pool->keep_count, 0, "should have been given back");
+}
+
+static void other_orders_are_checked(void **state) {
+    (void)state;
+    struct arena *first = pool->usable_arenas, *second = first->next, *third = second->next;
+    assert_non_null(third);
+    pool->usable_arenas = first->prev = second;
+    second->prev = NULL;
+    second->next = first;
+    first->next = third;
+    third->prev = first;
+    broken_assert("not sorted");
+    pool->usable_arenas = second->prev = first;
+    first->prev = NULL;
+    first->next = second;
+    second->next = third;
+    third->prev = second;
+    BREAK(pool->last_with[3], first, "fingers");
+}
+
+static void tables_of_headers_are_checked(void **state) {
+    (void)state;
+    struct pool_side *side = (struct pool_side *)pool_header_at(pool, (uintptr_t)blocks[1000]);
+    BREAK(side->base, side->base + 4096, "header is another pool's");
+    BREAK(side->base, NULL, "header is another pool's");
+    struct radix *radix = &pool->radix;
+    BREAK(radix->side_count, radix->side_count + 1, "tables of headers");
+    uint64_t *bottom = *radix_mid_entry(radix, (uintptr_t)blocks[1000]);
+    struct pool_side **entry = radix_side_entry(radix, radix_leaf_find(radix, (uintptr_t)blocks[1000]), bottom);
+    BREAK(*entry, NULL, "no table of headers");
+    struct pool_link *head = &pool->used[31], *first = head->next;
+    BREAK(head->next, (struct pool_link *)((char *)first + 8), "is no pool");
+    BREAK(head->next, (struct pool_link *)(void *)&source, "is no pool");
+}
+
 int main(void) {
-#define CORRUPTION(test) cmocka_unit_test_setup_teardown(test, rich_pool_begin, rich_pool_end)
+#define CORRUPTION_OF(begin, test) cmocka_unit_test_setup_teardown(test, begin, rich_pool_end)
+#define CORRUPTION(test)           cmocka_unit_test_setup_teardown(test, rich_pool_begin, rich_pool_end)
     const struct CMUnitTest tests[] = {
         CORRUPTION(counters_are_checked),
         CORRUPTION(arena_numbers_are_checked),
@@ -274,6 +355,10 @@ int main(void) {
         CORRUPTION(a_dry_pool_that_is_not_full_is_found),
         CORRUPTION(lists_of_empty_pools_are_checked),
         CORRUPTION(used_lists_are_checked),
+        CORRUPTION_OF(plain_pool_begin, kept_arenas_are_counted),
+        CORRUPTION_OF(emptiest_pool_begin, other_orders_are_checked),
+        CORRUPTION_OF(address_pool_begin, other_orders_are_checked),
+        CORRUPTION_OF(side_pool_begin, tables_of_headers_are_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
