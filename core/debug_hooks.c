@@ -16,7 +16,7 @@ struct debug_settings debug_settings_default(void) {
 }
 
 size_t debug_extra_bytes(const struct debug_settings *settings) {
-    return (settings->serial_numbers ? 4 : 3) * SIZE_BYTES;
+    return (settings->serial_numbers ? (size_t)4 : 3) * SIZE_BYTES;
 }
 
 static void number_write(uint8_t *at, uint64_t number) {

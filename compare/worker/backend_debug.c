@@ -83,11 +83,17 @@ static void hooked_drain(struct replay *replay) {
     replay_drain(replay, &calls);
 }
 
+/* Large blocks are the raw domain's here, past the pool's own count. */
+static void hooked_arenas_sample(const struct replay *replay, struct worker_sample *sample) {
+    backend_pool_arenas_sample(replay, sample);
+    sample->counts.raw_blocks_count += memory_raw_blocks_count(memory);
+}
+
 const struct backend backend_debug = {
     .run = hooked_run,
     .run_accounted = hooked_run_accounted,
     .drain = hooked_drain,
-    .arenas_sample = backend_pool_arenas_sample,
+    .arenas_sample = hooked_arenas_sample,
     .pins_take = backend_pool_pins_take,
     .stats_print = backend_pool_stats_print,
 };

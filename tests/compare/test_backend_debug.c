@@ -192,6 +192,9 @@ static void a_worker_runs_each_pass_and_its_blocks_take_more(void **state) {
         assert_int_equal(a->live_bytes, b->live_bytes);
         assert_true(b->usable_bytes >= b->live_bytes + 24 * b->live_blocks);
         assert_true(a->live_blocks < 100 || b->usable_bytes > a->usable_bytes);
+        assert_int_equal(a->counts.blocks_count + a->counts.raw_blocks_count,
+                         b->counts.blocks_count + b->counts.raw_blocks_count);
+        assert_true(b->split.allocated_blocks_bytes >= b->pooled_bytes + 24 * b->counts.blocks_count);
     }
     assert_int_equal(hooked.shared->reply.drained[0].live_blocks, 0);
     launch_result_release(&plain);

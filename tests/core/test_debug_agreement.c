@@ -118,7 +118,7 @@ struct script {
 static void script_run(const struct subject *subject, struct recorder *recorder, const struct script *script) {
     struct random_source random = random_seeded(script->seed);
     uint8_t *blocks[SLOTS] = {NULL};
-    enum domain_id domains[SLOTS];
+    enum domain_id domains[SLOTS] = {DOMAIN_ID_RAW};
     for (size_t i = 0; i < script->operation_count; i++) {
         uint32_t slot = random_below(&random, SLOTS), kind = random_below(&random, 5);
         size_t bytes = random_below(&random, random_below(&random, 3) ? 300 : 900);
@@ -493,8 +493,10 @@ static bool calls_find(struct python *python) {
 
 static const char *python_open(const char *path, struct python *out) {
     struct python python = {.library = dlopen(path, RTLD_NOW | RTLD_GLOBAL)};
-    if (!python.library)
-        return dlerror();
+    if (!python.library) {
+        const char *why_not = dlerror();
+        return why_not ? why_not : "it cannot be loaded";
+    }
     const char *(*version)(void);
     bool found = symbol_find(&python, "PyMem_GetAllocator", &python.allocator_get);
     found = symbol_find(&python, "PyMem_SetAllocator", &python.allocator_set) && found;
