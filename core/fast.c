@@ -84,7 +84,8 @@ static void *span_pop(struct fast_span *span) {
     return block;
 }
 
-/* The first of the class's spans that has a block free; full ones leave the ring only now. */
+/* The first of the class's spans that has a block free; full ones leave the ring only now,
+   until enough of their blocks are free. */
 static struct fast_span *span_with_room(struct fast *fast, uint32_t class_index) {
     const struct fast_class *class = &fast->classes[class_index];
     const struct fast_span *head = fast_ring_head(fast, class_index);
@@ -93,6 +94,8 @@ static struct fast_span *span_with_room(struct fast *fast, uint32_t class_index)
         if (span->free || span->carve <= class->limit)
             return span;
         ring_remove(fast, span);
+        span->held = (uint16_t)(class->capacity - class->relist);
+        span->count -= span->held;
     }
     return span_new(fast, class_index);
 }
@@ -106,9 +109,17 @@ static void *class_alloc(struct fast *fast, size_t bytes, uint32_t class_index) 
     return span_pop(span);
 }
 
-static FAST_SLOW void span_drained(struct fast *fast, struct fast_span *span) {
-    if (span->listed)
-        ring_remove(fast, span);
+/* `count` has reached 0. A full span, off its ring, has enough blocks free to serve again: behind the others, so that
+   it gathers more. Any other has none in use. */
+static FAST_SLOW void span_count_over(struct fast *fast, struct fast_span *span) {
+    if (!span->listed) {
+        span->count = span->held;
+        span->held = 0;
+        ring_insert(fast, span, fast_ring_head(fast, span->class_index));
+        if (span->count)
+            return;
+    }
+    ring_remove(fast, span);
     fast_units_put(fast, span, span->units);
 }
 
@@ -152,7 +163,7 @@ void *fast_malloc(struct fast *fast, size_t bytes) {
     return block;
 }
 
-/* The span has no free block at hand: it may be full, and off its ring; or this may not be its first unit. */
+/* The span has no free block at hand: it may be full, or this may not be its first unit. */
 static FAST_SLOW void free_slow(struct fast *fast, void *block) {
     struct fast_span *span = fast_span_of(fast, block);
     if (span->state == SPAN_RUN) {
@@ -161,10 +172,8 @@ static FAST_SLOW void free_slow(struct fast *fast, void *block) {
     }
     *(void **)block = span->free;
     span->free = block;
-    if (!span->listed)
-        ring_insert(fast, span, fast_ring_head(fast, span->class_index));
     if (--span->count == 0)
-        span_drained(fast, span);
+        span_count_over(fast, span);
 }
 
 void fast_free(struct fast *fast, void *block) {
@@ -183,7 +192,7 @@ void fast_free(struct fast *fast, void *block) {
     *(void **)block = first;
     span->free = block;
     if (FAST_UNLIKELY(--span->count == 0))
-        span_drained(fast, span);
+        span_count_over(fast, span);
 }
 
 void *fast_calloc(struct fast *fast, size_t count, size_t bytes) {

@@ -39,9 +39,9 @@ static enum err free_list_check(const struct fast *fast, const struct fast_span 
                    fast_span_index(fast, span), block);
         seen[index >> 6] |= bit;
     }
-    CHECK_THAT(span->count + free_count == span->carve / class->block_bytes,
-               "span %d: %u blocks in use and %u free of %u linked", fast_span_index(fast, span), span->count,
-               free_count, span->carve / class->block_bytes);
+    CHECK_THAT(fast_span_in_use(span) + free_count == span->carve / class->block_bytes,
+               "span %d: %u blocks in use and %u free of %u linked", fast_span_index(fast, span),
+               fast_span_in_use(span), free_count, span->carve / class->block_bytes);
     return ERR_OK;
 }
 
@@ -52,9 +52,10 @@ static enum err blocks_check(const struct fast *fast, const struct fast_span *sp
     CHECK_THAT(span->units == class->units, "span %d: %u units, its class has %u", index, span->units, class->units);
     CHECK_THAT(span->carve % class->block_bytes == 0 && span->carve <= class->limit + class->block_bytes,
                "span %d: %u bytes linked, not whole blocks of %u within it", index, span->carve, class->block_bytes);
-    CHECK_THAT(span->count >= 1 && span->count <= class->capacity, "span %d: %u blocks in use of %u", index,
-               span->count, class->capacity);
-    CHECK_THAT(span->listed || span->count == class->capacity, "span %d: has room and is not on its ring", index);
+    CHECK_THAT(span->count >= 1 && fast_span_in_use(span) <= class->capacity, "span %d: %u blocks in use of %u", index,
+               fast_span_in_use(span), class->capacity);
+    CHECK_THAT(span->held == (span->listed ? 0 : class->capacity - class->relist),
+               "span %d: %u blocks held back, %s its ring", index, span->held, span->listed ? "on" : "off");
     return free_list_check(fast, span, diag);
 }
 

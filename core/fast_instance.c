@@ -1,5 +1,5 @@
 /* How an instance comes to be: its range of addresses, its tables, its size classes. */
-#include <stdio.h>
+#include <assert.h>
 
 #include "core/fast_internal.h"
 #include "core/pages.h"
@@ -42,6 +42,7 @@ static void class_add(struct fast *fast, struct fast_class class) {
     uint32_t span_bytes = class.units * FAST_UNIT_BYTES, covered = class.block_bytes / FAST_ALIGN_BYTES;
     class.capacity = span_bytes / class.block_bytes;
     class.limit = (class.capacity - 1) * class.block_bytes;
+    class.relist = class.capacity > FAST_RELIST_SHARE ? class.capacity / FAST_RELIST_SHARE : 1;
     class.first_step = (uint16_t)(last ? last->last_step + 1 : 0);
     class.last_step = (uint16_t)(covered < FAST_SMALL_STEPS ? covered : FAST_SMALL_STEPS - 1);
     fast->classes[fast->class_count++] = class;
@@ -55,6 +56,7 @@ static void classes_make(struct fast *fast) {
     for (uint32_t power = FAST_DENSE_BYTES; power < FAST_CLASS_BYTES; power *= 2)
         for (uint32_t i = 1; i <= FAST_DOUBLING_CLASSES; i++)
             class_add(fast, class_fit(power + power / FAST_DOUBLING_CLASSES * i));
+    assert(fast->class_count <= FAST_CLASS_MAX);
     for (uint32_t i = 0; i < fast->class_count; i++) {
         struct fast_span *head = fast_ring_head(fast, i);
         head->class_index = (uint16_t)i;

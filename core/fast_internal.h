@@ -24,6 +24,7 @@ enum {
     FAST_DOUBLING_CLASSES = 4,  /**< classes from one power of two to the next, beyond FAST_DENSE_BYTES */
     FAST_SPAN_UNITS_MAX = 4,    /**< of a span of blocks */
     FAST_CLASS_MAX = 64,        /**< room for classes */
+    FAST_RELIST_SHARE = 32,     /**< a full span serves again when this part of it is free, or a block */
     FAST_CARVE_BYTES = 4096,    /**< never used blocks are linked up to the next multiple of this */
     FAST_EMPTY_ARENAS_KEPT = 2, /**< wholly free arenas that are not given back */
     FAST_FIT_TRIES = 8,         /**< arenas of one fill that are searched for a run of units */
@@ -48,11 +49,12 @@ enum span_state {
  */
 struct fast_span {
     void *free;     /**< LIFO of free blocks through their first word; NULL when there is none */
-    uint32_t count; /**< blocks in use */
+    uint32_t count; /**< blocks in use, less `held`: reaches 0 when something is to be done */
     uint32_t carve; /**< offset of the first block never linked; beyond the class's limit: there is none */
     int32_t next;   /**< in the ring of the class's spans that may have room, as table indices */
     int32_t prev;   /**< likewise */
     uint16_t class_index;
+    uint16_t held;  /**< off the ring: what `count` is short of, so that it reaches 0 when enough blocks are free */
     uint8_t state;  /**< enum span_state */
     uint8_t units;  /**< first unit: how many; tail: distance to the first */
     uint8_t listed; /**< on the ring */
@@ -64,6 +66,7 @@ struct fast_class {
     uint32_t units;      /**< of a span */
     uint32_t capacity;   /**< blocks of a span */
     uint32_t limit;      /**< the largest offset of a block */
+    uint32_t relist;     /**< a full span that has so many blocks free again serves again */
     uint16_t first_step; /**< of the entries of `current` that are this class's; none when first > last */
     uint16_t last_step;
 };
@@ -121,6 +124,11 @@ static inline struct fast_span *fast_ring_head(const struct fast *fast, uint32_t
 
 static inline char *fast_span_address(const struct fast *fast, const struct fast_span *span) {
     return (char *)fast->base + ((uintptr_t)(span - fast->spans) << FAST_UNIT_SHIFT);
+}
+
+/** Blocks of a span of blocks that are in use. */
+static inline uint32_t fast_span_in_use(const struct fast_span *span) {
+    return span->count + span->held;
 }
 
 /** The first unit of the span that holds an address of ours. */

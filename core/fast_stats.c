@@ -31,8 +31,8 @@ static void census_span(const struct fast *fast, const struct fast_span *span, s
         return;
     }
     const struct fast_class *class = &fast->classes[span->class_index];
-    census_blocks(census, class->block_bytes, span->count);
-    census->split.free_blocks_bytes += (uint64_t)(class->capacity - span->count) * class->block_bytes;
+    census_blocks(census, class->block_bytes, fast_span_in_use(span));
+    census->split.free_blocks_bytes += (uint64_t)(class->capacity - fast_span_in_use(span)) * class->block_bytes;
     census->split.quantization_bytes += span_bytes - (uint64_t) class->capacity * class->block_bytes;
 }
 

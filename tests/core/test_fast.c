@@ -227,6 +227,29 @@ static void full_spans_that_get_a_block_back_serve_last(void **state) {
     fast_destroy(fast);
 }
 
+static void full_spans_of_many_blocks_wait_until_some_are_free(void **state) {
+    (void)state;
+    struct fast *fast = fast_make();
+    enum { CAPACITY = FAST_UNIT_BYTES / 32, RELIST = CAPACITY / FAST_RELIST_SHARE };
+    void *blocks[CAPACITY + 1];
+    for (int i = 0; i < CAPACITY + 1; i++)
+        blocks[i] = fast_malloc(fast, 32);
+    const struct fast_span *span = fast_span_of(fast, blocks[0]);
+    for (int i = 0; i < RELIST; i++) {
+        assert_false(span->listed);
+        fast_free(fast, blocks[i]);
+        fast_check_assert(fast);
+        assert_int_equal(counts_of(fast).blocks_count, CAPACITY - i);
+    }
+    assert_true(span->listed);
+    assert_int_equal(fast_span_in_use(span), CAPACITY - RELIST);
+    for (int i = RELIST; i < CAPACITY + 1; i++)
+        fast_free(fast, blocks[i]);
+    fast_check_assert(fast);
+    assert_int_equal(counts_of(fast).blocks_count, 0);
+    fast_destroy(fast);
+}
+
 static void arenas_return_when_empty_and_few_are_kept(void **state) {
     (void)state;
     struct fast *fast = fast_make();
@@ -334,6 +357,7 @@ int main(void) {
         cmocka_unit_test(large_blocks_are_cut_and_extended_in_place),
         cmocka_unit_test(frees_find_the_span_from_any_of_its_units),
         cmocka_unit_test(full_spans_that_get_a_block_back_serve_last),
+        cmocka_unit_test(full_spans_of_many_blocks_wait_until_some_are_free),
         cmocka_unit_test(arenas_return_when_empty_and_few_are_kept),
         cmocka_unit_test(large_blocks_and_small_ones_share_no_arena),
         cmocka_unit_test(split_counts_and_visits_agree),

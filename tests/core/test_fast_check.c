@@ -67,6 +67,7 @@ static void broken_spans_are_seen(void **state) {
     BROKEN(span->state, SPAN_FREE);
     BROKEN(span->state, SPAN_TAIL);
     BROKEN(span->listed, !span->listed);
+    BROKEN(span->held, 5);
 }
 
 static void broken_free_lists_are_seen(void **state) {
@@ -113,7 +114,7 @@ static void broken_arenas_are_seen(void **state) {
 
 static void broken_lists_and_counters_are_seen(void **state) {
     (void)state;
-    struct fast_span *span = fast_span_of(fast, small[0]);
+    struct fast_span *span = fast_span_of(fast, small[298]);
     unsigned fill = (unsigned)__builtin_popcountll(fast->arenas[0].free_units) - 1;
     BROKEN(fast->fills[ARENA_SMALL], 0);
     BROKEN(fast->fills[ARENA_LARGE], fast->fills[ARENA_LARGE] << 1);
