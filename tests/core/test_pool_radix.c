@@ -5,6 +5,8 @@
 
 #include <cmocka.h>
 
+#include <stdlib.h>
+
 #include <string.h>
 
 #include "core/pool_internal.h"
@@ -135,6 +137,33 @@ static void the_hot_node_follows_the_hits(void **state) {
     radix_clear(&radix);
 }
 
+/* The map of 3.10: windows of 256 MiB at the bottom, of 256 GiB in the middle. */
+static void nodes_of_48_bits_are_counted_once_and_at_both_ends(void **state) {
+    (void)state;
+    const struct pool_config *config = pool_profile_find("3.10");
+    uint64_t *seen = calloc(1, arena_map_bytes(config));
+    const uintptr_t bottom = (uintptr_t)256 << 20, middle = (uintptr_t)256 << 30;
+    struct arena_map map = {0};
+    assert_non_null(seen);
+    arena_map_init(&map, config, seen);
+    arena_map_note(&map, 5 * bottom, config->arena_bytes);
+    arena_map_note(&map, 5 * bottom + (7 << 20), config->arena_bytes);
+    assert_int_equal(map.bottom_count, 1);
+    assert_int_equal(map.mid_count, 1);
+    arena_map_note(&map, 6 * bottom - 4096, config->arena_bytes);
+    assert_int_equal(map.bottom_count, 2);
+    assert_int_equal(map.mid_count, 1);
+    arena_map_note(&map, 3 * middle - 4096, config->arena_bytes);
+    assert_int_equal(map.bottom_count, 4);
+    assert_int_equal(map.mid_count, 3);
+    arena_map_note(&map, ((uintptr_t)1 << 48) - config->arena_bytes, config->arena_bytes);
+    assert_int_equal(map.bottom_count, 5);
+    assert_int_equal(map.mid_count, 4);
+    free(seen);
+    assert_int_equal(arena_map_bytes(pool_profile_find("3.11")), 0);
+    assert_int_equal(arena_map_bytes(pool_profile_find("3.9")), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(levels_are_as_cpython_shares_the_bits_out),
@@ -142,6 +171,7 @@ int main(void) {
         cmocka_unit_test(neighbouring_arenas_share_a_word),
         cmocka_unit_test(nodes_are_made_on_demand_and_kept),
         cmocka_unit_test(the_hot_node_follows_the_hits),
+        cmocka_unit_test(nodes_of_48_bits_are_counted_once_and_at_both_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
