@@ -12,6 +12,7 @@
 #include "compare/worker/pins.h"
 #include "compare/worker/replay_loop.h"
 #include "compare/worker/resident.h"
+#include "core/fast.h"
 
 static void program_make(const struct event *events, size_t count, struct program *out) {
     struct array_source array = {.events = events, .count = count, .run = 100};
@@ -91,6 +92,14 @@ static void null_accounts_for_everything(void **state) {
 static void libc_accounts_for_everything(void **state) {
     (void)state;
     survivors_and_their_bytes_are_accounted(&backend_libc, NULL);
+}
+
+static void fast_accounts_for_everything(void **state) {
+    (void)state;
+    struct fast *fast = NULL;
+    assert_int_equal(fast_create(NULL, &fast, NULL), ERR_OK);
+    survivors_and_their_bytes_are_accounted(&backend_fast, (struct pool *)fast);
+    fast_destroy(fast);
 }
 
 static void pool_accounts_for_everything(void **state) {
@@ -231,6 +240,7 @@ int main(void) {
         cmocka_unit_test(null_accounts_for_everything),
         cmocka_unit_test(libc_accounts_for_everything),
         cmocka_unit_test(pool_accounts_for_everything),
+        cmocka_unit_test(fast_accounts_for_everything),
         cmocka_unit_test(live_bytes_match_the_program_at_every_sample),
         cmocka_unit_test(the_bare_loop_leaves_the_same_blocks_as_the_accounted_one),
         cmocka_unit_test(touching_writes_each_page_and_nothing_past_the_end),
