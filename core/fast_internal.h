@@ -137,8 +137,9 @@ static inline struct fast_span *fast_span_of(const struct fast *fast, const void
     return span->state == SPAN_TAIL ? span - span->units : span;
 }
 
+/** A bit for each of `count` units, 1 … 64, from the `from`-th on. */
 static inline uint64_t fast_units_mask(unsigned count, unsigned from) {
-    return ~(uint64_t)0 >> (64 - count) << from;
+    return ~(uint64_t)0 >> ((64 - count) & 63) << from;
 }
 
 static inline uint32_t fast_units_for(size_t bytes) {

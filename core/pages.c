@@ -74,13 +74,13 @@ bool pages_commit(void *pages, size_t bytes) {
 
 void pages_decommit(void *pages, size_t bytes) {
     /* The new mapping alone would do; it may be refused, though, where a process has as many as it may have. */
-    madvise(pages, bytes, MADV_DONTNEED);
-    mmap(pages, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+    (void)madvise(pages, bytes, MADV_DONTNEED);
+    (void)mmap(pages, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 }
 
 void pages_populate(void *pages, size_t bytes) {
 #ifdef MADV_POPULATE_WRITE
-    madvise(pages, bytes, MADV_POPULATE_WRITE);
+    (void)madvise(pages, bytes, MADV_POPULATE_WRITE);
 #else
     (void)pages, (void)bytes;
 #endif
