@@ -157,8 +157,24 @@ void *pool_malloc(struct pool *pool, size_t bytes) {
     return header_pop(link, (class_index + 1) << shape.class_shift, shape.pool_mask);
 }
 
+/* headers=side with the common shape's numbers. */
+static POOL_SLOW void free_beside(struct pool *pool, void *block) {
+    const struct pool_shape shape = POOL_SHAPE_COMMON;
+    uintptr_t address = (uintptr_t)block, slot = (address >> shape.slot_shift) & shape.bottom_mask;
+    uintptr_t index = address >> shape.pool_shift & (POOL_SLOT_POOLS - 1);
+    uint64_t *bottom = pool->radix.hot;
+    if (POOL_LIKELY(bottom[slot] >> index & 1)) {
+        struct pool_side *const *sides = (struct pool_side *const *)(bottom + shape.bottom_mask + 1);
+        small_free(pool, block, (struct pool_header *)&sides[slot][index].header);
+    } else {
+        raw_block_free(pool, block);
+    }
+}
+
 static POOL_SLOW void free_general(struct pool *pool, void *block) {
-    if (radix_owns(&pool->radix, (uintptr_t)block))
+    if (pool->beside_fast && (uintptr_t)block >> POOL_SHAPE_COMMON.bottom_shift == pool->radix.hot_key)
+        free_beside(pool, block);
+    else if (radix_owns(&pool->radix, (uintptr_t)block))
         small_free(pool, block, pool_header_at(pool, (uintptr_t)block));
     else
         raw_block_free(pool, block);
@@ -247,6 +263,7 @@ static void config_set(struct pool *pool, const struct pool_config *config) {
     pool->fast_limit_bytes = common ? config->threshold_bytes : 0;
     pool->headers_side = config->headers == POOL_HEADERS_SIDE;
     pool->radix.fast_allowed = common && !pool->headers_side;
+    pool->beside_fast = common && pool->headers_side;
     pool->keep_count = config->keep_count;
     pool->order = config->order;
     pool->reentry_back = config->reentry == POOL_REENTRY_BACK;

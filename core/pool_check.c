@@ -39,8 +39,10 @@ static bool side_base_find(const struct pool_checker *checker, const struct pool
         size_t middle = low + (high - low) / 2;
         uintptr_t offset = (uintptr_t)header - (uintptr_t)checker->sides[middle];
         if (offset < POOL_SLOT_POOLS * sizeof(struct pool_side)) {
+            if (offset % sizeof(struct pool_side))
+                return false;
             *out = (uintptr_t)((const struct pool_side *)header)->base;
-            return offset % sizeof(struct pool_side) == 0;
+            return true;
         }
         if ((uintptr_t)header < (uintptr_t)checker->sides[middle])
             high = middle;

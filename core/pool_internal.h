@@ -142,6 +142,7 @@ struct pool {
     uint8_t order;
     bool reentry_back;
     bool headers_side;
+    bool beside_fast; /**< headers_side, and the shape is otherwise POOL_SHAPE_COMMON */
 };
 _Static_assert(offsetof(struct pool, fast_limit_bytes) >= 64, "no hot field where pools have their headers");
 

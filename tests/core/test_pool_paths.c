@@ -28,7 +28,7 @@ static struct side sides[2];
 
 static void short_ways_forbid(struct pool *pool) {
     pool->fast_limit_bytes = 0;
-    pool->radix.fast_allowed = false;
+    pool->radix.fast_allowed = pool->beside_fast = false;
     pool->radix.fast_key = RADIX_NO_KEY;
 }
 
@@ -36,7 +36,7 @@ static void short_ways_forbid(struct pool *pool) {
 static uint64_t place_of(const struct pool *pool, const void *block) {
     if (!pool_owns(pool, block))
         return UINT64_MAX;
-    const struct pool_header *header = (const struct pool_header *)((uintptr_t)block & ~pool->shape.pool_mask);
+    const struct pool_header *header = pool_header_at(pool, (uintptr_t)block);
     return (uint64_t)header->arena_index << 32 | ((uintptr_t)block - pool->arenas[header->arena_index].address);
 }
 
@@ -51,14 +51,16 @@ static void operation_do(struct side *side, uint32_t slot, uint32_t die, size_t 
         *block = die < 4 ? pool_calloc(side->pool, 1, bytes) : pool_malloc(side->pool, bytes);
 }
 
-static void both_ways_lay_blocks_out_alike(void **state) {
-    (void)state;
+static void ways_compare(const char *settings) {
     const uint64_t seed = 77;
+    struct pool_config config;
+    assert_int_equal(pool_config_parse(settings, &config, NULL), ERR_OK);
+    memset(sides, 0, sizeof sides);
     printf("  seed %llu\n", (unsigned long long)seed);
     struct random_source random = random_seeded(seed);
     for (int i = 0; i < 2; i++) {
         sides[i].source.residue_bytes = 4096;
-        sides[i].pool = counted_pool_create(pool_profile_find("3.11"), &sides[i].source);
+        sides[i].pool = counted_pool_create(&config, &sides[i].source);
     }
     assert_int_equal(sides[0].pool->fast_limit_bytes, 512);
     short_ways_forbid(sides[1].pool);
@@ -84,7 +86,18 @@ static void both_ways_lay_blocks_out_alike(void **state) {
     pool_destroy(sides[1].pool);
 }
 
+static void both_ways_lay_blocks_out_alike(void **state) {
+    (void)state;
+    ways_compare("3.11");
+}
+
+static void both_ways_lay_blocks_out_alike_with_headers_beside(void **state) {
+    (void)state;
+    ways_compare("3.11,headers=side");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(both_ways_lay_blocks_out_alike)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(both_ways_lay_blocks_out_alike),
+                                       cmocka_unit_test(both_ways_lay_blocks_out_alike_with_headers_beside)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
