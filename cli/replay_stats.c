@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/message.h"
 #include "compare/malloc_stats.h"
 #include "core/base/units.h"
 
@@ -57,6 +58,10 @@ static enum err allocator_tell(const struct replay_stats *stats, const char *tra
                             .timeout_ns = stats->timeout_ns,
                             .interrupted = stats->interrupted};
     enum err err = malloc_stats_take(&launch, stats->at_count ? stats->at : &end, count, texts, diag);
+    if (err == ERR_UNSUPPORTED) {
+        message_note("%s", diag->text);
+        return ERR_OK;
+    }
     for (uint32_t i = 0; i < count && !err; i++) {
         char operation[UNITS_TEXT_BYTES], all[UNITS_TEXT_BYTES];
         fprintf(stats->out, "\n# %s on %s, after operation %s of %s\n", trace_name, allocator->name,

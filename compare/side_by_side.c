@@ -33,6 +33,27 @@ static enum err once_run(const struct launch *launch, struct side_by_side *out, 
     return err;
 }
 
+enum { COMPARISONS_PER_WORKER = 64 };
+
+/* Texts that differ say only that something went wrong since they last agreed. Comparing there after every operation
+ * would take minutes; 64 times in that stretch, and again in the stretch found, takes a few short runs. */
+static enum err difference_narrow(struct launch *lockstep, struct side_by_side *found, struct diag *diag) {
+    static struct side_by_side again;
+    enum err err = ERR_OK;
+    while (!err && found->result.difference > WORKER_DIFFERENT_PLACE && lockstep->compare_every != 1) {
+        uint64_t stretch = found->result.operation_count - found->result.agreed_operation;
+        lockstep->compare_every = stretch > COMPARISONS_PER_WORKER ? stretch / COMPARISONS_PER_WORKER : 1;
+        lockstep->compare_from = found->result.agreed_operation + 1;
+        err = once_run(lockstep, &again, diag);
+        if (!err && !again.result.difference)
+            return diag_set(diag, ERR_CHILD, NULL, "a difference at operation %llu did not show again",
+                            (unsigned long long)found->result.operation_count);
+        if (!err)
+            *found = again;
+    }
+    return err;
+}
+
 enum err side_by_side_run(const struct launch *launch, struct side_by_side *out, struct diag *diag) {
     static struct side_by_side found;
     struct launch lockstep = *launch;
@@ -42,11 +63,8 @@ enum err side_by_side_run(const struct launch *launch, struct side_by_side *out,
                         "'%s' is no CPython: give cpython:3.11 or cpython:/path/libpython3.11.so.1.0",
                         launch->allocator->name);
     enum err err = once_run(&lockstep, &found, diag);
-    if (!err && found.result.difference > WORKER_DIFFERENT_PLACE && lockstep.compare_every != 1) {
-        lockstep.compare_every = 1;
-        lockstep.compare_from = found.result.agreed_operation + 1;
-        err = once_run(&lockstep, &found, diag);
-    }
+    if (!err)
+        err = difference_narrow(&lockstep, &found, diag);
     if (!err)
         *out = found;
     return err;

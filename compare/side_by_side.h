@@ -16,7 +16,7 @@ struct side_by_side {
 
 /**
  * @param launch worker_path, program, allocator (a cpython one), compare_every, residues, timeout and `interrupted`.
- *        When statistics differ somewhere between two comparisons, a second worker finds the first operation.
+ *        When statistics differ somewhere between two comparisons, further workers find the first operation.
  * @param out a difference is a result, not an error.
  * @return ERR_USAGE: not a cpython allocator; what keeps it from being opened; ERR_CHILD: the worker crashed;
  *         ERR_INTERRUPTED, ERR_IO, ERR_NOMEM.

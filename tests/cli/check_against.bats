@@ -59,7 +59,7 @@ python_found() {
     [[ "$output" == *"  pool: # arenas reclaimed                 =                    1"* ]]
     [[ "$output" == *"  real: # arenas reclaimed                 =                    0"* ]]
     operation=$(sed -n '1s/.*at operation \([0-9,]*\),.*/\1/p' <<<"$output")
-    run_split check --against "$python" --pool "${python#cpython:},keep=0" --stats-every 7 "$trace"
+    run_split check --against "$python" --pool "${python#cpython:},keep=0" --stats-every 30001 "$trace"
     [[ "${lines[0]}" == *"at operation $operation, "* ]]
 }
 
@@ -125,6 +125,13 @@ refused() {
     [ "$(grep -c '^# python-batch on pool:' <<<"$output")" -eq 2 ]
     [ "$(grep -c '^Small block threshold = 512, in 32 size classes.$' <<<"$output")" -eq 2 ]
     [[ "$output" == *"subtracted"*"# python-batch on pool:3.11, after operation "* ]]
+}
+
+@test "an allocator with arenas and no such text is told and passed over" {
+    run_split replay -n 1 -a pool:fast,pool:3.11 --pool-stats "$SAMPLES/git.yaml"
+    [ "$status" -eq 0 ]
+    [[ "$errors" == *"allocator 'pool:fast' has no statistics text"* ]]
+    [ "$(grep -c '^# git on ' <<<"$output")" -eq 1 ]
 }
 
 @test "--at takes the texts in the middle, and --pool-stats=FILE puts them into a file" {
