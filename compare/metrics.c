@@ -19,6 +19,7 @@ static const char no_arena_needed[] = "no arena was needed";
 static const char live_too_small[] = "less than 256 KiB live at the peak";
 static const char no_resident_bytes[] = "no resident memory was seen";
 static const char no_trough[] = "live bytes are at their peak at the end";
+static const char little_to_return[] = "less than 256 KiB could have gone back by the lowest live bytes";
 static const char not_waited[] = "not measured: the quiet time is longer than --drain-wait";
 
 static const struct time_run *time_run_find(const struct allocator_result *result, size_t round) {
@@ -289,6 +290,27 @@ static const char *return_at_trough_compute(const struct metric_scope *scope, si
     return reason;
 }
 
+/*
+ * The peak is the one before the trough: what was resident only later could not have gone back by then. The live bytes
+ * at the trough are what must stay, so the rest of the peak is what could go.
+ */
+static const char *trough_return_compute(const struct metric_scope *scope, size_t run, double *out) {
+    struct curve curve;
+    const char *reason = frag_curve_open(scope, run, &curve);
+    if (reason)
+        return reason;
+    size_t trough = curve_trough(&curve);
+    if (trough == curve.live_peak)
+        return no_trough;
+    struct curve until = {curve.samples, trough + 1, curve.live_peak};
+    double peak = resident_peak_of(&until);
+    double could_go = peak - curve_live.get(&curve.samples[trough]);
+    if (could_go < METRIC_LIVE_FLOOR_BYTES)
+        return little_to_return;
+    *out = (peak - curve_resident.get(&curve.samples[trough])) / could_go;
+    return NULL;
+}
+
 static const char *resident_peak_compute(const struct metric_scope *scope, size_t run, double *out) {
     struct curve curve;
     const char *reason = resident_curve_open(scope, run, &curve);
@@ -404,6 +426,10 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
     [METRIC_RETURN_AT_TROUGH] = {"return_at_trough_ratio", "ratio", METRIC_NOISY, HIGHER, false,
                                  "1 - (resident - live) at the lowest live bytes after the live peak / resident peak",
                                  return_at_trough_compute},
+    [METRIC_TROUGH_RETURN] = {"trough_return_ratio", "ratio", METRIC_NOISY, HIGHER, false,
+                              "(resident peak until then - resident) / (resident peak until then - live) at the lowest "
+                              "live bytes after the live peak",
+                              trough_return_compute},
     [METRIC_RESIDENT_PEAK] = {"resident_peak_bytes", "bytes", METRIC_NOISY, LOWER, false, "largest resident bytes",
                               resident_peak_compute},
     [METRIC_END_RESIDENT] = {"end_resident_bytes", "bytes", METRIC_NOISY, LOWER, false,

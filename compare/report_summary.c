@@ -14,7 +14,7 @@ static const struct {
 } figures[] = {
     {METRIC_NS_PER_OP, "ns per op", false, true},
     {METRIC_FRAG_AVG, "frag. mean", false, true},
-    {METRIC_RETURN_AT_TROUGH, "returned", true, false},
+    {METRIC_TROUGH_RETURN, "returned", true, false},
 };
 enum { FIGURES = sizeof figures / sizeof figures[0], SIDE_BY_SIDE_MAX = 3 };
 

@@ -90,7 +90,7 @@ static const struct {
     {COLUMN_RESIDENT_PEAK, METRIC_RESIDENT_PEAK, CELL_MIB},
     {COLUMN_END, METRIC_END_RESIDENT, CELL_MIB},
     {COLUMN_DRAINED, METRIC_DRAINED_RESIDENT, CELL_MIB},
-    {COLUMN_RETURN_TROUGH, METRIC_RETURN_AT_TROUGH, CELL_PERCENT},
+    {COLUMN_RETURN_TROUGH, METRIC_TROUGH_RETURN, CELL_PERCENT},
     {COLUMN_RETURN_DRAINED, METRIC_DRAINED_RETURN, CELL_PERCENT},
 };
 enum { MEMORY_COLUMNS = sizeof memory_columns / sizeof memory_columns[0] };
@@ -339,7 +339,8 @@ void report_text_legend_print(size_t width, FILE *out) {
         "",
         "ns per operation: median of the rounds, the null allocator's time subtracted. frag.: resident / live "
         "bytes, mean over the trace and at the two peaks. RSS: anonymous resident memory at its peak, at the "
-        "end of the trace, and when what the trace left alive is freed too. returned: 1 - (RSS - live) at the "
-        "lowest live bytes after the peak / peak RSS; 1 - drained RSS / peak RSS.",
+        "end of the trace, and when what the trace left alive is freed too. returned, trough: of what could have gone "
+        "back by the lowest live bytes after the live peak (peak RSS until then - live), the share that did; drained: "
+        "1 - drained RSS / peak RSS.",
         width, out);
 }

@@ -92,6 +92,7 @@ static void return_follows_the_definitions(void **state) {
     struct metric_set set;
     assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
     near(&set.values[METRIC_RETURN_AT_TROUGH], 1 - (4.0 - 1) / 10);
+    near(&set.values[METRIC_TROUGH_RETURN], (10.0 - 4) / (10 - 1));
     near(&set.values[METRIC_RESIDENT_PEAK], 10.0 * MIB);
     near(&set.values[METRIC_END_RESIDENT], 4.0 * MIB);
     near(&set.values[METRIC_DRAINED_RESIDENT], 3.0 * MIB);
@@ -186,6 +187,43 @@ static void a_peak_at_the_end_has_no_trough(void **state) {
     metric_set_clear(&set);
 }
 
+static void nothing_given_back_is_a_trough_return_of_zero(void **state) {
+    (void)state;
+    struct metric_set set;
+    for (size_t i = 2; i < 5; i++)
+        curve_samples[i].resident_bytes = 10 * MIB;
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    near(&set.values[METRIC_TROUGH_RETURN], 0);
+    near(&set.values[METRIC_RETURN_AT_TROUGH], 1 - (10.0 - 1) / 10);
+    metric_set_clear(&set);
+}
+
+static void what_becomes_resident_behind_the_trough_is_not_returned_there(void **state) {
+    (void)state;
+    struct metric_set set;
+    curve_samples[3].live_bytes = MIB / 2;
+    curve_samples[4].resident_bytes = 30 * MIB;
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    near(&set.values[METRIC_TROUGH_RETURN], (10.0 - 8) / (10 - 0.5));
+    metric_set_clear(&set);
+}
+
+static void too_little_that_could_go_back_gives_no_share(void **state) {
+    (void)state;
+    struct metric_set set;
+    curve_samples[2].resident_bytes = 8 * MIB;
+    curve_samples[3].live_bytes = curve_samples[4].live_bytes = 8 * MIB - 255 * KIB;
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    assert_non_null(strstr(set.values[METRIC_TROUGH_RETURN].reason, "could have gone back"));
+    metric_set_clear(&set);
+    curve_samples[2].resident_bytes = 10 * MIB;
+    curve_samples[3].live_bytes = curve_samples[4].live_bytes = MIB;
+    curve_samples[4].resident_bytes = MIB / 2; /* live blocks that nothing touched */
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    near(&set.values[METRIC_TROUGH_RETURN], (10 - 0.5) / (10 - 1));
+    metric_set_clear(&set);
+}
+
 static void extra_samples_do_not_shift_a_mean(void **state) {
     (void)state;
     struct worker_sample dense[] = {{.operation_index = 0, .live_bytes = 0},
@@ -221,6 +259,9 @@ int main(void) {
         cmocka_unit_test_setup(ratios_are_not_given_for_a_tiny_live_set, experiment_make),
         cmocka_unit_test_setup(what_cannot_be_seen_is_not_available, experiment_make),
         cmocka_unit_test_setup(a_peak_at_the_end_has_no_trough, experiment_make),
+        cmocka_unit_test_setup(nothing_given_back_is_a_trough_return_of_zero, experiment_make),
+        cmocka_unit_test_setup(what_becomes_resident_behind_the_trough_is_not_returned_there, experiment_make),
+        cmocka_unit_test_setup(too_little_that_could_go_back_gives_no_share, experiment_make),
         cmocka_unit_test(extra_samples_do_not_shift_a_mean),
         cmocka_unit_test(every_metric_has_a_key_unit_and_definition),
     };
