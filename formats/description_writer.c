@@ -6,7 +6,7 @@
 #include "formats/base64.h"
 #include "formats/description.h"
 #include "formats/description_schema.h"
-#include "formats/utf8.h"
+#include "core/base/utf8.h"
 
 enum { WRAP_COLUMNS = 100, INDENT_STEP = 2 };
 

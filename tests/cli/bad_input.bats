@@ -133,3 +133,13 @@ refused() {
     [ "$status" -eq 2 ]
     [[ "$errors" == *"/no/such/dir/out.json"* ]]
 }
+
+@test "control characters of a trace's texts and of file names do not reach the terminal" {
+    run_split record -o esc.yaml --name $'n\033[31mame' --description $'two\nlines' -- sort /dev/null
+    run_split info esc.yaml
+    [ "$status" -eq 0 ]
+    [[ "${lines[0]}" == "n?[31mame" ]]
+    [[ "$output" == *"two lines"* ]]
+    ! grep -q $'\033' <<<"$output"
+    refused $'mmreplay: no?[2Jsuch file: cannot open' info $'no\033[2Jsuch\nfile'
+}
