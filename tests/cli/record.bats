@@ -76,3 +76,13 @@ setup() {
     [ "$status" -eq 2 ]
     [ "$before" = "$(sha256sum twice.yaml twice.events.gz)" ]
 }
+
+@test "a closed stdout is no error when nothing is printed, and no file of ours takes its place" {
+    run bash -c '"$MMREPLAY" record -o closed.yaml -- sort /dev/null >&-'
+    [ "$status" -eq 0 ]
+    run_split check closed.yaml
+    [ "$status" -eq 0 ]
+    run bash -c '"$MMREPLAY" check closed.yaml >&-'
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"cannot write the output: Bad file descriptor"* ]]
+}
