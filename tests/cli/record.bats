@@ -86,3 +86,20 @@ setup() {
     [ "$status" -eq 2 ]
     [[ "$output" == *"cannot write the output: Bad file descriptor"* ]]
 }
+
+@test "what is no trace is never replaced, and the program does not run in vain" {
+    printf 'services:\n  db: {}\n' >compose.yaml
+    run_split record -o compose.yaml -- touch ran
+    [ "$status" -eq 2 ]
+    [[ "$errors" == "mmreplay: compose.yaml: this exists and is not the description of a trace: it is not replaced;"* ]]
+    grep -q services compose.yaml
+    echo log >other.events.gz
+    run_split record -o other.yaml -- touch ran
+    [ "$status" -eq 2 ]
+    [[ "$errors" == "mmreplay: other.events.gz: this exists and is not the events file of a trace"* ]]
+    mkdir dir.yaml
+    run_split record -o dir.yaml -- touch ran
+    [ "$status" -eq 2 ]
+    [[ "$errors" == "mmreplay: dir.yaml: this is a directory;"* ]]
+    [ ! -e ran ]
+}
