@@ -81,17 +81,23 @@ static int check_code(enum err err) {
     }
 }
 
+static void valid_print(const char *path, const struct trace_summary *summary) {
+    char events[UNITS_TEXT_BYTES], blocks[UNITS_TEXT_BYTES];
+    shown_print(path);
+    printf(": valid: %s event%s, %s block%s left alive\n", units_format_count(summary->event_count, events),
+           summary->event_count == 1 ? "" : "s", units_format_count(summary->live_end_blocks, blocks),
+           summary->live_end_blocks == 1 ? "" : "s");
+}
+
 /* Tells on stdout that the trace is valid, unless `quiet`. @return an exit code. */
 static int validity_tell(const char *path, bool quiet) {
     struct diag diag;
     struct trace_summary summary = {0};
-    char events[UNITS_TEXT_BYTES], blocks[UNITS_TEXT_BYTES];
     enum err err = trace_check(path, &summary, &diag);
     if (err)
         message_error(&diag);
     else if (!quiet)
-        printf("%s: valid: %s events, %s blocks left alive\n", path, units_format_count(summary.event_count, events),
-               units_format_count(summary.live_end_blocks, blocks));
+        valid_print(path, &summary);
     return check_code(err);
 }
 

@@ -11,8 +11,11 @@
 static const struct option_spec info_options[] = {{0}};
 
 static void text_row(const char *label, const char *text) {
-    if (text && *text)
-        printf("  %-14s %s\n", label, text);
+    if (!text || !*text)
+        return;
+    printf("  %-14s ", label);
+    shown_print(text);
+    putchar('\n');
 }
 
 static void count_row(const char *label, uint64_t count) {
@@ -29,8 +32,15 @@ static void share_row(const char *label, uint64_t count, uint64_t whole) {
 
 static void bytes_row(const char *label, uint64_t bytes, uint64_t blocks) {
     char bytes_text[UNITS_TEXT_BYTES], blocks_text[UNITS_TEXT_BYTES];
-    printf("  %-14s %s in %s blocks\n", label, units_format_bytes(bytes, bytes_text),
-           units_format_count(blocks, blocks_text));
+    printf("  %-14s %s in %s block%s\n", label, units_format_bytes(bytes, bytes_text),
+           units_format_count(blocks, blocks_text), blocks == 1 ? "" : "s");
+}
+
+static void events_row(const struct trace_info *info, uint64_t event_count) {
+    printf("  %-14s ", "events file");
+    shown_print(info->events_file);
+    printf(", %" PRIu64 " bytes, %.2f bytes/event\n", info->events_bytes,
+           (double)info->events_bytes / (double)event_count);
 }
 
 static void summary_print(const struct trace_summary *summary) {
@@ -54,7 +64,8 @@ static void summary_print(const struct trace_summary *summary) {
 }
 
 static void info_print(const struct trace_info *info, const struct trace_summary *summary) {
-    printf("%s\n", info->name ? info->name : "(no name)");
+    shown_print(info->name ? info->name : "(no name)");
+    putchar('\n');
     text_row("what", info->description);
     text_row("command", info->program_command);
     text_row("version", info->program_version);
@@ -69,8 +80,7 @@ static void info_print(const struct trace_info *info, const struct trace_summary
     if (info->capture_refused_count)
         count_row("refused", info->capture_refused_count);
     if (info->events_bytes && summary->event_count)
-        printf("  %-14s %s, %" PRIu64 " bytes, %.2f bytes/event\n", "events file", info->events_file,
-               info->events_bytes, (double)info->events_bytes / (double)summary->event_count);
+        events_row(info, summary->event_count);
     summary_print(summary);
 }
 
@@ -125,8 +135,7 @@ const struct command command_info = {
     .operands = "TRACE…",
     .summary = "what is in a trace",
     .description = "Prints what the description of each trace says: the program, the capture, counts per kind and "
-                   "domain, threads, peak of live bytes. The events are not read (use check for that), except for a "
-                   "foreign file, which states no summary.\n",
+                   "domain, threads, peak of live bytes. The events are not read; use check for that.\n",
     .examples = "  mmreplay info traces/samples/python-batch.yaml\n",
     .options = info_options,
     .operands_min = 1,

@@ -86,6 +86,6 @@ void overview_print(FILE *out) {
     for (size_t i = 0; commands[i]; i++)
         row_print(out, commands[i]->name, commands[i]->summary);
     fputs("\n'mmreplay COMMAND --help' tells more; 'mmreplay --version' tells what was built.\n"
-          "exit codes: 0 done; 1 the answer is no; 2 usage, input or tool failure; 3 inconclusive.\n",
+          "exit codes: 0 done; 1 the answer is no; 2 usage, input or tool failure.\n",
           out);
 }

@@ -55,5 +55,6 @@ static int dispatch(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+    streams_hold();
     return output_finish(dispatch(argc, argv));
 }

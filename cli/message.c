@@ -1,19 +1,25 @@
 #include "cli/message.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/progress.h"
+#include "core/base/shown.h"
+
+enum { MESSAGE_BYTES = 8192 };
 
 __attribute__((format(printf, 2, 0))) static void line_print(const char *prefix, const char *format,
                                                              va_list arguments) {
+    char text[MESSAGE_BYTES];
+    vsnprintf(text, sizeof text, format, arguments);
     progress_clear();
-    fprintf(stderr, "mmreplay: %s", prefix);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    fprintf(stderr, "mmreplay: %s%s\n", prefix, text_make_shown(text));
 }
 
 int message_error(const struct diag *diag) {
@@ -42,6 +48,21 @@ void message_note(const char *format, ...) {
     va_start(arguments, format);
     line_print("", format, arguments);
     va_end(arguments);
+}
+
+void shown_print(const char *text) {
+    char *copy = strdup(text);
+    fputs(copy ? text_make_shown(copy) : "(out of memory)", stdout);
+    free(copy);
+}
+
+void streams_hold(void) {
+    int fd;
+    do
+        fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
 }
 
 int output_finish(int code) {

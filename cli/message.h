@@ -1,5 +1,6 @@
 /**
- * message.h: what the tool says on stderr, always `mmreplay: …`, lower-case.
+ * message.h: what the tool says on stderr, always `mmreplay: …`, lower-case, one line each: control characters of file
+ * names and texts within are replaced (core/base/shown.h).
  */
 #ifndef MMREPLAY_CLI_MESSAGE_H
 #define MMREPLAY_CLI_MESSAGE_H
@@ -18,7 +19,17 @@ void message_warning(const char *format, ...) __attribute__((format(printf, 1, 2
 /** Plain progress news on stderr: `mmreplay: <text>`. */
 void message_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/** Flushes stdout; a full disk or a closed pipe becomes an error. @return `code`, or EXIT_CODE_FAILURE. */
+/** Prints a text that comes from outside (a trace, a file name) to stdout, fit for one line of a terminal. */
+void shown_print(const char *text);
+
+/**
+ * Occupies those of the descriptors 0, 1 and 2 that were closed by the caller, so that no file of ours gets their
+ * number; not for reading or writing anything, and not inherited. To be called first.
+ */
+void streams_hold(void);
+
+/** Flushes stdout; a full disk or a closed pipe becomes an error; a stdout that was closed from the start does
+ * only when something was printed. @return `code`, or EXIT_CODE_FAILURE. */
 int output_finish(int code);
 
 #endif

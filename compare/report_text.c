@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/shown.h"
 #include "core/base/units.h"
 
 #include "compare/arena_parts.h"
@@ -173,10 +174,7 @@ static void program_line_print(const struct trace_info *info, size_t width, FILE
     snprintf(text, sizeof text, "%.250s%s%.250s%s%.*s%s", info->name ? info->name : "(unnamed trace)",
              program ? ", " : "", program ? program : "", *command ? ": " : "", COMMAND_SHOWN_BYTES, command,
              cut ? " ..." : "");
-    for (char *p = text; *p; p++)
-        if ((unsigned char)*p < ' ')
-            *p = ' ';
-    text_wrap_print("", text, width, out);
+    text_wrap_print("", text_make_shown(text), width, out);
 }
 
 static void trace_lines_print(const struct report *report, size_t width, FILE *out) {

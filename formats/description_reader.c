@@ -1,6 +1,5 @@
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "formats/description.h"
 #include "formats/description_document.h"
 #include "formats/description_schema.h"
+#include "formats/regular_file.h"
 #include "formats/sha256.h"
 
 bool description_recognise(const char *text, size_t bytes) {
@@ -177,16 +177,17 @@ enum err description_parse(const char *path, const char *text, size_t bytes, str
 
 /* Reads up to `room` bytes of a file. */
 static enum err file_read(const char *path, char *to, size_t room, size_t *bytes, struct diag *diag) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = -1;
     size_t used = 0;
-    if (fd < 0)
-        return diag_errno(diag, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, path, "cannot open");
+    enum err err = regular_file_open(path, "cannot open", &fd, diag);
+    if (err)
+        return err;
     for (;;) {
         ssize_t got = read(fd, to + used, room - used);
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0) {
-            enum err err = diag_errno(diag, ERR_IO, path, "cannot read");
+            err = diag_errno(diag, ERR_IO, path, "cannot read");
             close(fd);
             return err;
         }

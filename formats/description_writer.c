@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/utf8.h"
 #include "formats/base64.h"
 #include "formats/description.h"
 #include "formats/description_schema.h"
-#include "formats/utf8.h"
 
 enum { WRAP_COLUMNS = 100, INDENT_STEP = 2 };
 

@@ -1,7 +1,6 @@
 #include "formats/events_index.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include <zlib.h>
 
 #include "formats/events_layout.h"
+#include "formats/regular_file.h"
 #include "formats/varint.h"
 
 enum {
@@ -43,11 +43,11 @@ static enum err file_read(const struct index_file *file, uint64_t byte, void *to
 static enum err file_open(struct index_file *file, const char *path, struct diag *diag) {
     struct stat stat;
     file->path = path;
-    file->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (file->fd < 0)
-        return diag_errno(diag, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, path, "cannot open the events file");
+    enum err err = regular_file_open(path, "cannot open the events file", &file->fd, diag);
+    if (err)
+        return err;
     if (fstat(file->fd, &stat)) {
-        enum err err = diag_errno(diag, ERR_IO, path, "cannot read the events file");
+        err = diag_errno(diag, ERR_IO, path, "cannot read the events file");
         close(file->fd);
         return err;
     }

@@ -1,15 +1,16 @@
 #include "formats/events_input.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "formats/regular_file.h"
+
 enum err events_input_open(struct events_input *input, const char *path, struct diag *diag) {
     input->path = path;
-    input->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (input->fd < 0)
-        return diag_errno(diag, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, path, "cannot open the events file");
+    enum err err = regular_file_open(path, "cannot open the events file", &input->fd, diag);
+    if (err)
+        return err;
     input->byte = 0;
     input->at = input->buffer;
     input->available = 0;

@@ -40,6 +40,10 @@ void member_header_write(const struct member_header *header, uint8_t to[MEMBER_H
     little_write(to + AT_CRC, crc32(0, to, AT_CRC), 4);
 }
 
+bool member_start_is(const uint8_t *from, size_t bytes) {
+    return bytes >= sizeof fixed_start && memcmp(from, fixed_start, sizeof fixed_start) == 0;
+}
+
 enum err member_header_read(const uint8_t from[MEMBER_HEADER_BYTES], struct member_header *out, const char *path,
                             uint64_t byte, struct diag *diag) {
     if (from[0] != fixed_start[0] || from[1] != fixed_start[1])

@@ -4,6 +4,8 @@
 #ifndef MMREPLAY_FORMATS_EVENTS_LAYOUT_H
 #define MMREPLAY_FORMATS_EVENTS_LAYOUT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "core/base/diag.h"
@@ -80,6 +82,9 @@ static inline uint8_t opcode_make(enum item_form form, unsigned low) {
 }
 
 void member_header_write(const struct member_header *header, uint8_t to[MEMBER_HEADER_BYTES]);
+
+/** True when `bytes` bytes begin as every member of every version does. */
+bool member_start_is(const uint8_t *from, size_t bytes);
 
 /**
  * @param path, byte where `from` lies, for the diag.

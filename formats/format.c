@@ -1,7 +1,6 @@
 #include "formats/format.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "formats/format_table.h"
 #include "formats/native_reader.h"
+#include "formats/regular_file.h"
 
 static const struct format *const formats[] = {&native_format};
 enum { FORMATS = sizeof formats / sizeof formats[0] };
@@ -19,14 +19,15 @@ struct trace_reader {
 };
 
 static enum err head_read(const char *path, char head[FORMAT_HEAD_BYTES], size_t *bytes, struct diag *diag) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return diag_errno(diag, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, path, "cannot open");
+    int fd = -1;
     ssize_t got;
+    enum err err = regular_file_open(path, "cannot open", &fd, diag);
+    if (err)
+        return err;
     do
         got = read(fd, head, FORMAT_HEAD_BYTES);
     while (got < 0 && errno == EINTR);
-    enum err err = got < 0 ? diag_errno(diag, ERR_IO, path, "cannot read") : ERR_OK;
+    err = got < 0 ? diag_errno(diag, ERR_IO, path, "cannot read") : ERR_OK;
     close(fd);
     if (!err && !got)
         err = diag_set(diag, ERR_TRUNCATED, path, "the file is empty");

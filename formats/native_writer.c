@@ -11,6 +11,7 @@
 
 #include "formats/description.h"
 #include "formats/events_writer.h"
+#include "formats/trace_target.h"
 #include "traces/tracker.h"
 
 static const char yaml_suffix[] = ".yaml";
@@ -109,6 +110,8 @@ static enum err paths_set(struct native_writer *writer, const char *yaml_path, s
 
 static enum err writer_prepare(struct native_writer *writer, const char *yaml_path, int level, struct diag *diag) {
     enum err err = paths_set(writer, yaml_path, diag);
+    if (!err)
+        err = trace_target_check(writer->yaml.path, writer->events.path, diag);
     if (!err)
         err = draft_open(&writer->events, diag);
     if (!err)

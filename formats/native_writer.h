@@ -17,7 +17,12 @@ struct native_writer_options {
     int level; /**< zlib level 1 … 9; 0 = the default */
 };
 
-/** @param yaml_path must end in ".yaml". @param options NULL = defaults. */
+/**
+ * @param yaml_path must end in ".yaml"; where it or its events file exists already, it must be a trace, or empty
+ * (trace_target.h): nothing else is ever replaced.
+ * @param options NULL = defaults.
+ * @return ERR_OK and *out owned by the caller; ERR_USAGE (name, level, something else lies there), ERR_IO, ERR_NOMEM.
+ */
 enum err native_writer_create(const char *yaml_path, const struct native_writer_options *options,
                               struct native_writer **out, struct diag *diag);
 

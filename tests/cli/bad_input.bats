@@ -46,6 +46,18 @@ refused() {
     refused "mmreplay: folder.yaml: " replay folder.yaml
 }
 
+@test "a pipe, a device and an empty name are told at once" {
+    mkfifo pipe.yaml
+    for command in info check replay; do
+        refused "mmreplay: pipe.yaml: cannot open: this is a pipe" "$command" pipe.yaml
+        refused "mmreplay: cannot open: its name is empty ('')" "$command" ''
+    done
+    refused "mmreplay: /dev/zero: cannot open: this is a device" info /dev/zero
+    rm good.events.gz
+    mkfifo good.events.gz
+    refused "mmreplay: good.events.gz: cannot open the events file: this is a pipe" replay good.yaml
+}
+
 @test "a file of no known format names the known ones" {
     echo hello >hello.txt
     refused "mmreplay: hello.txt: not a trace of a known format; known: native" replay hello.txt
@@ -132,4 +144,14 @@ refused() {
     run_split replay good.yaml -n 1 -a system --json /no/such/dir/out.json
     [ "$status" -eq 2 ]
     [[ "$errors" == *"/no/such/dir/out.json"* ]]
+}
+
+@test "control characters of a trace's texts and of file names do not reach the terminal" {
+    run_split record -o esc.yaml --name $'n\033[31mame' --description $'two\nlines' -- sort /dev/null
+    run_split info esc.yaml
+    [ "$status" -eq 0 ]
+    [[ "${lines[0]}" == "n?[31mame" ]]
+    [[ "$output" == *"two lines"* ]]
+    ! grep -q $'\033' <<<"$output"
+    refused $'mmreplay: no?[2Jsuch file: cannot open' info $'no\033[2Jsuch\nfile'
 }

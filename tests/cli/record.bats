@@ -76,3 +76,30 @@ setup() {
     [ "$status" -eq 2 ]
     [ "$before" = "$(sha256sum twice.yaml twice.events.gz)" ]
 }
+
+@test "a closed stdout is no error when nothing is printed, and no file of ours takes its place" {
+    run bash -c '"$MMREPLAY" record -o closed.yaml -- sort /dev/null >&-'
+    [ "$status" -eq 0 ]
+    run_split check closed.yaml
+    [ "$status" -eq 0 ]
+    run bash -c '"$MMREPLAY" check closed.yaml >&-'
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"cannot write the output: Bad file descriptor"* ]]
+}
+
+@test "what is no trace is never replaced, and the program does not run in vain" {
+    printf 'services:\n  db: {}\n' >compose.yaml
+    run_split record -o compose.yaml -- touch ran
+    [ "$status" -eq 2 ]
+    [[ "$errors" == "mmreplay: compose.yaml: this exists and is not the description of a trace: it is not replaced;"* ]]
+    grep -q services compose.yaml
+    echo log >other.events.gz
+    run_split record -o other.yaml -- touch ran
+    [ "$status" -eq 2 ]
+    [[ "$errors" == "mmreplay: other.events.gz: this exists and is not the events file of a trace"* ]]
+    mkdir dir.yaml
+    run_split record -o dir.yaml -- touch ran
+    [ "$status" -eq 2 ]
+    [[ "$errors" == "mmreplay: dir.yaml: this is a directory;"* ]]
+    [ ! -e ran ]
+}

@@ -97,3 +97,11 @@ setup() {
     [ "$status" -eq 2 ]
     [[ "$output" == "mmreplay: cannot write the output: No space left on device" ]]
 }
+
+@test "COLUMNS=0 is as good as no COLUMNS, and the help lists no exit code that no command gives" {
+    run_split --help
+    plain=$output
+    [[ "$plain" != *"3 inconclusive"* ]]
+    COLUMNS=0 run_split --help
+    [ "$output" = "$plain" ]
+}

@@ -195,19 +195,59 @@ static void wrong_names_and_levels_are_refused(void **state) {
                      ERR_USAGE);
 }
 
+static void file_write(const char *path, const char *text) {
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+static enum err create_tries(const struct place *place, struct diag *diag) {
+    struct native_writer *writer = NULL;
+    enum err err = native_writer_create(place->yaml, NULL, &writer, diag);
+    native_writer_destroy(writer);
+    return err;
+}
+
+static void only_traces_and_empty_files_are_replaced(void **state) {
+    const struct place *place = *state;
+    static const char *const foreign[] = {"services:\n  db:\n", "services: {}\nmmreplay: 1\n", "\n", "mmreplay",
+                                          "# mmreplay:\n"};
+    static const char *const ours[] = {"", "mmreplay: 1\n", "---\n# a comment\n\nmmreplay: 2\nbroken: [\n"};
+    struct diag diag;
+    unlink(place->events_gz);
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
+        file_write(place->yaml, foreign[i]);
+        assert_int_equal(create_tries(place, &diag), ERR_USAGE);
+        assert_non_null(strstr(diag.text, "is not the description of a trace"));
+        assert_int_equal(files_count(place), 1);
+    }
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+        file_write(place->yaml, ours[i]);
+        assert_int_equal(create_tries(place, &diag), ERR_OK);
+    }
+    file_write(place->events_gz, "\x1f\x8b\x08 a log of somebody");
+    assert_int_equal(create_tries(place, &diag), ERR_USAGE);
+    assert_string_equal(diag.path, place->events_gz);
+    unlink(place->events_gz);
+    assert_int_equal(mkdir(place->events_gz, 0777), 0);
+    assert_int_equal(create_tries(place, &diag), ERR_USAGE);
+    assert_non_null(strstr(diag.text, "directory"));
+    rmdir(place->events_gz);
+    unlink(place->yaml);
+    assert_int_equal(mkfifo(place->yaml, 0666), 0);
+    assert_int_equal(create_tries(place, &diag), ERR_USAGE);
+    unlink(place->yaml);
+    trace_write(place, 10);
+    trace_write(place, 20);
+}
+
 static enum err open_fails(const char *path, struct diag *diag) {
     struct trace_reader *reader;
     enum err err = trace_reader_open(path, &reader, diag);
     if (!err)
         trace_reader_close(reader);
     return err;
-}
-
-static void file_write(const char *path, const char *text) {
-    FILE *out = fopen(path, "w");
-    assert_non_null(out);
-    fputs(text, out);
-    fclose(out);
 }
 
 static void missing_files_are_named(void **state) {
@@ -231,6 +271,7 @@ static void empty_or_unknown_files_are_refused_with_what_is_known(void **state) 
     assert_int_equal(open_fails(place->yaml, &diag), ERR_FORMAT);
     assert_non_null(strstr(diag.text, "known: native"));
     assert_int_equal(open_fails("/", &diag), ERR_IO);
+    unlink(place->yaml);
     trace_write(place, COUNT);
     assert_int_equal(open_fails(place->events_gz, &diag), ERR_FORMAT);
     assert_non_null(strstr(diag.text, "give the NAME.yaml"));
@@ -275,6 +316,7 @@ int main(void) {
         cmocka_unit_test(invalid_event_is_refused_and_leaves_nothing),
         cmocka_unit_test(full_disk_is_an_error_and_leaves_nothing),
         cmocka_unit_test(wrong_names_and_levels_are_refused),
+        cmocka_unit_test(only_traces_and_empty_files_are_replaced),
         cmocka_unit_test(missing_files_are_named),
         cmocka_unit_test(empty_or_unknown_files_are_refused_with_what_is_known),
         cmocka_unit_test(count_that_contradicts_the_events_is_told),

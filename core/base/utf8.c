@@ -1,4 +1,4 @@
-#include "formats/utf8.h"
+#include "core/base/utf8.h"
 
 size_t utf8_decode(const char *text, uint32_t *point) {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};

@@ -1,8 +1,8 @@
 /**
  * utf8.h: code points out of UTF-8, strictly (no overlong forms, no surrogates).
  */
-#ifndef MMREPLAY_FORMATS_UTF8_H
-#define MMREPLAY_FORMATS_UTF8_H
+#ifndef MMREPLAY_CORE_BASE_UTF8_H
+#define MMREPLAY_CORE_BASE_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
