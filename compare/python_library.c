@@ -66,9 +66,9 @@ static enum err path_resolve(const char *path, struct allocator *allocator, stru
         return diag_errno(diag, ERR_NOT_FOUND, path, "cannot open the libpython");
     if (!S_ISREG(stat_buffer.st_mode))
         return diag_set(diag, ERR_NOT_FOUND, path, "not a file, let alone a libpython");
-    if (strlen(absolute) >= sizeof allocator->python)
+    int length = snprintf(allocator->python, sizeof allocator->python, "%s", absolute);
+    if (length < 0 || (size_t)length >= sizeof allocator->python)
         return diag_set(diag, ERR_LIMIT, path, "the path is too long");
-    strcpy(allocator->python, absolute);
     return ERR_OK;
 }
 

@@ -220,7 +220,7 @@ enum err pool_config_parse(const char *text, struct pool_config *out, struct dia
     char items[POOL_CONFIG_TEXT_BYTES];
     if (strlen(text) >= sizeof items)
         return diag_set(diag, ERR_USAGE, NULL, "pool: settings of more than %zu characters", sizeof items - 1);
-    strcpy(items, text);
+    snprintf(items, sizeof items, "%s", text);
     enum err err = *text ? items_take(&parse, items, diag) : ERR_OK;
     /* Huge pages come with the arenas they have in CPython. */
     if (!err && parse.config.hugepages && !setting_seen(&parse, "arena"))
@@ -265,7 +265,7 @@ static void setting_format(const struct setting *setting, const struct pool_conf
         residues_format(config, value);
         break;
     case KIND_BITS:
-        strcpy(value, "64");
+        snprintf(value, VALUE_BYTES, "64");
         break;
     }
 }
