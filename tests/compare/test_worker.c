@@ -10,6 +10,7 @@
 
 #include "compare/arena_parts.h"
 #include "compare/launch.h"
+#include "compare/worker/library_check.h"
 #include "formats/format.h"
 
 enum { KIB = 1024, MIB = 1024 * KIB };
@@ -328,6 +329,24 @@ static void a_hang_ends_at_the_time_limit(void **state) {
     free(events);
 }
 
+/* The numbers of mimalloc.h in the releases 1.8.2, 2.0.9, 3.1.5, 2.4.1 and 3.5.0. */
+static void mimalloc_versions_have_three_parts(void **state) {
+    (void)state;
+    static const struct {
+        int number;
+        const char *text;
+    } versions[] = {{182, "mimalloc 1.8.2"},
+                    {209, "mimalloc 2.0.9"},
+                    {315, "mimalloc 3.1.5"},
+                    {20401, "mimalloc 2.4.1"},
+                    {30500, "mimalloc 3.5.0"}};
+    char text[64];
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+        library_mimalloc_version_format(versions[i].number, text, sizeof text);
+        assert_string_equal(text, versions[i].text);
+    }
+}
+
 static void a_missing_worker_is_an_error(void **state) {
     (void)state;
     struct allocator allocator = allocator_make("system");
@@ -352,6 +371,7 @@ int main(void) {
         cmocka_unit_test(a_library_with_half_the_family_is_refused),
         cmocka_unit_test(a_crash_says_signal_place_and_last_words),
         cmocka_unit_test(a_hang_ends_at_the_time_limit),
+        cmocka_unit_test(mimalloc_versions_have_three_parts),
         cmocka_unit_test(a_missing_worker_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
