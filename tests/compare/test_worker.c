@@ -318,12 +318,34 @@ static void a_hang_ends_at_the_time_limit(void **state) {
     struct launch_result result;
     assert_int_equal(launch_run(&launch, &result, &diag), ERR_OK);
     assert_int_equal(result.status, RUN_TIMED_OUT);
+    assert_non_null(strstr(result.text, "timed out after 300 ms"));
     launch_result_release(&result);
     static volatile sig_atomic_t interrupted = 1;
     launch.interrupted = &interrupted;
     launch.timeout_ns = 0;
     assert_int_equal(launch_run(&launch, &result, &diag), ERR_OK);
     assert_int_equal(result.status, RUN_INTERRUPTED);
+    launch_result_release(&result);
+    program_close(&program);
+    free(events);
+}
+
+static void a_time_limit_beyond_the_clock_is_none(void **state) {
+    (void)state;
+    size_t count;
+    struct event *events = blocks_make(5000, 64, 0, &count);
+    struct program program;
+    program_make(events, count, &program);
+    struct allocator allocator = allocator_make("system");
+    struct launch launch = {.worker_path = WORKER_PATH,
+                            .program = &program,
+                            .allocator = &allocator,
+                            .pass = WORKER_TIME,
+                            .cpu = -1,
+                            .timeout_ns = UINT64_MAX - 1};
+    struct launch_result result;
+    assert_int_equal(launch_run(&launch, &result, &diag), ERR_OK);
+    assert_int_equal(result.status, RUN_DONE);
     launch_result_release(&result);
     program_close(&program);
     free(events);
@@ -371,6 +393,7 @@ int main(void) {
         cmocka_unit_test(a_library_with_half_the_family_is_refused),
         cmocka_unit_test(a_crash_says_signal_place_and_last_words),
         cmocka_unit_test(a_hang_ends_at_the_time_limit),
+        cmocka_unit_test(a_time_limit_beyond_the_clock_is_none),
         cmocka_unit_test(mimalloc_versions_have_three_parts),
         cmocka_unit_test(a_missing_worker_is_an_error),
     };
