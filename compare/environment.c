@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+extern char **environ;
+
 /* The first line of a small file, without its newline; "" when it cannot be read. */
 static bool line_read(const char *path, char *buffer, size_t buffer_bytes) {
     FILE *file = fopen(path, "re");
@@ -58,17 +60,23 @@ static void clock_policy_read(int cpu, struct environment *out) {
         snprintf(out->turbo, sizeof out->turbo, "%s", line[0] == '1' ? "on" : "off");
 }
 
-static void settings_read(struct environment *out) {
+/* What glibc, jemalloc, mimalloc and tcmalloc read; an entry that ends in '_' stands for all that begin so. */
+static bool steers_an_allocator(const char *entry) {
     static const char *const names[] = {
-        "MALLOC_CONF",     "GLIBC_TUNABLES",         "MALLOC_ARENA_MAX", "MALLOC_TRIM_THRESHOLD_",
-        "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_PERTURB_"};
+        "MALLOC_",   "GLIBC_TUNABLES=", "JE_MALLOC_CONF=", "_RJEM_MALLOC_CONF=", "MIMALLOC_",
+        "TCMALLOC_", "HOARD_",          "SNMALLOC_",       "SCUDO_OPTIONS="};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strncmp(entry, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
+static void settings_read(struct environment *out) {
     size_t used = 0;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const char *value = getenv(names[i]);
-        if (!value)
+    for (char **entry = environ; entry && *entry; entry++) {
+        if (!steers_an_allocator(*entry))
             continue;
-        int length =
-            snprintf(out->settings + used, sizeof out->settings - used, "%s%s=%s", used ? " " : "", names[i], value);
+        int length = snprintf(out->settings + used, sizeof out->settings - used, "%s%s", used ? " " : "", *entry);
         if (length < 0 || (size_t)length >= sizeof out->settings - used)
             return;
         used += (size_t)length;

@@ -18,8 +18,8 @@ struct environment {
     char aslr[8];      /**< of the workers: "on", "off"; filled by the experiment */
     char libc[64];     /**< "glibc 2.36" */
     char compiler[128];
-    char started[32];   /**< ISO 8601, UTC */
-    char settings[512]; /**< variables that steer allocators, as NAME=value separated by blanks: MALLOC_CONF, … */
+    char started[32];    /**< ISO 8601, UTC */
+    char settings[1024]; /**< variables that steer allocators, as NAME=value separated by blanks: MALLOC_CONF, … */
     bool virtual_machine;
     bool has_load;
     double load_average;             /**< of the last minute, at the start */

@@ -154,25 +154,40 @@ static bool interrupted(const struct launch *launch) {
     return launch->interrupted && *launch->interrupted;
 }
 
-/* Returns once the child can be reaped, the time is over or a signal came; without pidfd_open, after a nap. */
-static bool child_await_slice(const struct child *child) {
+/* Returns once the child can be reaped, the slice is over or a signal came; without pidfd_open, after a nap. */
+static bool child_await_slice(const struct child *child, int slice_ms) {
     struct pollfd poll_fd = {.fd = child->pidfd, .events = POLLIN};
     if (child->pidfd >= 0)
-        return poll(&poll_fd, 1, POLL_SLICE_MS) > 0;
+        return poll(&poll_fd, 1, slice_ms) > 0;
     struct timespec nap = {.tv_nsec = 2000000};
     siginfo_t info = {.si_pid = 0};
     nanosleep(&nap, NULL);
     return !waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid == child->pid;
 }
 
+/* When the launch's time is over; UINT64_MAX: never. */
+static uint64_t deadline_of(const struct launch *launch) {
+    uint64_t deadline_ns;
+    if (!launch->timeout_ns || __builtin_add_overflow(clock_now_ns(), launch->timeout_ns, &deadline_ns))
+        return UINT64_MAX;
+    return deadline_ns;
+}
+
+/* Until then, but not so long that a signal would have to wait. */
+static int slice_until(uint64_t deadline_ns) {
+    uint64_t now_ns = clock_now_ns();
+    uint64_t rest_ms = deadline_ns > now_ns ? (deadline_ns - now_ns) / 1000000u + 1 : 0;
+    return rest_ms < POLL_SLICE_MS ? (int)rest_ms : POLL_SLICE_MS;
+}
+
 static int child_await(const struct launch *launch, const struct child *child, struct launch_result *out) {
-    uint64_t deadline_ns = clock_now_ns() + launch->timeout_ns;
+    uint64_t deadline_ns = deadline_of(launch);
     int status = 0;
     out->status = RUN_DONE;
-    while (!child_await_slice(child)) {
+    while (!child_await_slice(child, slice_until(deadline_ns))) {
         if (interrupted(launch))
             out->status = RUN_INTERRUPTED;
-        else if (launch->timeout_ns && clock_now_ns() >= deadline_ns)
+        else if (clock_now_ns() >= deadline_ns)
             out->status = RUN_TIMED_OUT;
         if (out->status != RUN_DONE) {
             kill(child->pid, SIGKILL);
@@ -223,8 +238,9 @@ static void outcome_judge(const struct launch *launch, const struct child *child
     output_line_read(child, line, sizeof line);
     const char *dash = line[0] ? ": " : "";
     if (out->status == RUN_TIMED_OUT) {
-        snprintf(out->text, sizeof out->text, "timed out after %llu s %s",
-                 (unsigned long long)(launch->timeout_ns / 1000000000u), place);
+        char limit[UNITS_TEXT_BYTES];
+        snprintf(out->text, sizeof out->text, "timed out after %s %s", units_format_duration(launch->timeout_ns, limit),
+                 place);
     } else if (out->status == RUN_INTERRUPTED) {
         snprintf(out->text, sizeof out->text, "interrupted %s", place);
     } else if (WIFSIGNALED(wait_status)) {

@@ -200,7 +200,7 @@ static void trace_lines_print(const struct report *report, size_t width, FILE *o
 
 void report_text_machine_print(const struct experiment *experiment, size_t width, FILE *out) {
     const struct environment *environment = &experiment->environment;
-    char text[2048], cpu[32] = "no cpu pinned";
+    char text[4096], cpu[32] = "no cpu pinned";
     if (environment->pinned_cpu >= 0)
         snprintf(cpu, sizeof cpu, "pinned to cpu %d", environment->pinned_cpu);
     snprintf(text, sizeof text,

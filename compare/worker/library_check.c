@@ -140,6 +140,13 @@ static void *own_function(const char *name) {
                                                                                         : NULL;
 }
 
+/* mimalloc.h: a digit each for major, minor and patch (209 is 2.0.9), from 2.4 and 3.2 on two for the last two (20401).
+ */
+void library_mimalloc_version_format(int version, char *out, size_t bytes) {
+    int base = version < 10000 ? 10 : 100;
+    snprintf(out, bytes, "mimalloc %d.%d.%d", version / (base * base), version / base % base, version % base);
+}
+
 void library_version_ask(struct worker_reply *reply) {
     char *out = reply->version;
     size_t bytes = sizeof reply->version;
@@ -154,7 +161,7 @@ void library_version_ask(struct worker_reply *reply) {
     if (jemalloc_control && !jemalloc_control("version", &text, &text_bytes, NULL, 0) && text)
         snprintf(out, bytes, "jemalloc %.*s", (int)strcspn(text, "-"), text);
     else if (mimalloc_version)
-        snprintf(out, bytes, "mimalloc %d.%d", mimalloc_version() / 100, mimalloc_version() % 100);
+        library_mimalloc_version_format(mimalloc_version(), out, bytes);
     else if (plain_version)
         snprintf(out, bytes, "glibc %s", plain_version());
 }

@@ -29,4 +29,7 @@ void library_describe(const void *address, struct worker_reply *reply);
  */
 void library_version_ask(struct worker_reply *reply);
 
+/** What mi_version() of mimalloc means, as "mimalloc 2.0.9". */
+void library_mimalloc_version_format(int version, char *out, size_t bytes);
+
 #endif

@@ -10,6 +10,7 @@
 
 #include "compare/arena_parts.h"
 #include "compare/launch.h"
+#include "compare/worker/library_check.h"
 #include "formats/format.h"
 
 enum { KIB = 1024, MIB = 1024 * KIB };
@@ -317,6 +318,7 @@ static void a_hang_ends_at_the_time_limit(void **state) {
     struct launch_result result;
     assert_int_equal(launch_run(&launch, &result, &diag), ERR_OK);
     assert_int_equal(result.status, RUN_TIMED_OUT);
+    assert_non_null(strstr(result.text, "timed out after 300 ms"));
     launch_result_release(&result);
     static volatile sig_atomic_t interrupted = 1;
     launch.interrupted = &interrupted;
@@ -326,6 +328,45 @@ static void a_hang_ends_at_the_time_limit(void **state) {
     launch_result_release(&result);
     program_close(&program);
     free(events);
+}
+
+static void a_time_limit_beyond_the_clock_is_none(void **state) {
+    (void)state;
+    size_t count;
+    struct event *events = blocks_make(5000, 64, 0, &count);
+    struct program program;
+    program_make(events, count, &program);
+    struct allocator allocator = allocator_make("system");
+    struct launch launch = {.worker_path = WORKER_PATH,
+                            .program = &program,
+                            .allocator = &allocator,
+                            .pass = WORKER_TIME,
+                            .cpu = -1,
+                            .timeout_ns = UINT64_MAX - 1};
+    struct launch_result result;
+    assert_int_equal(launch_run(&launch, &result, &diag), ERR_OK);
+    assert_int_equal(result.status, RUN_DONE);
+    launch_result_release(&result);
+    program_close(&program);
+    free(events);
+}
+
+/* The numbers of mimalloc.h in the releases 1.8.2, 2.0.9, 3.1.5, 2.4.1 and 3.5.0. */
+static void mimalloc_versions_have_three_parts(void **state) {
+    (void)state;
+    static const struct {
+        int number;
+        const char *text;
+    } versions[] = {{182, "mimalloc 1.8.2"},
+                    {209, "mimalloc 2.0.9"},
+                    {315, "mimalloc 3.1.5"},
+                    {20401, "mimalloc 2.4.1"},
+                    {30500, "mimalloc 3.5.0"}};
+    char text[64];
+    for (size_t i = 0; i < sizeof versions / sizeof versions[0]; i++) {
+        library_mimalloc_version_format(versions[i].number, text, sizeof text);
+        assert_string_equal(text, versions[i].text);
+    }
 }
 
 static void a_missing_worker_is_an_error(void **state) {
@@ -352,6 +393,8 @@ int main(void) {
         cmocka_unit_test(a_library_with_half_the_family_is_refused),
         cmocka_unit_test(a_crash_says_signal_place_and_last_words),
         cmocka_unit_test(a_hang_ends_at_the_time_limit),
+        cmocka_unit_test(a_time_limit_beyond_the_clock_is_none),
+        cmocka_unit_test(mimalloc_versions_have_three_parts),
         cmocka_unit_test(a_missing_worker_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
