@@ -10,6 +10,7 @@
 static const char no_run[] = "the allocator did not finish the run";
 static const char interrupted[] = "interrupted before it was measured";
 static const char no_operations[] = "the trace has no operations";
+static const char not_asked[] = "no memory pass was asked for";
 static const char is_null[] = "the null allocator holds no memory";
 static const char is_null_cost[] = "the null allocator is what is subtracted";
 static const char no_resident[] = "the kernel offers no smaps_rollup";
@@ -79,6 +80,8 @@ static const char *curve_open(const struct metric_scope *scope, size_t run, stru
     const struct program_header *header = scope->experiment->program->header;
     if (result->allocator.backend == WORKER_NULL)
         return is_null;
+    if (!scope->experiment->options.memory_rounds && result->status == RUN_DONE)
+        return not_asked;
     if (run >= result->memory_count || !header->sample_count)
         return missing_reason(scope);
     *out = (struct curve){result->memories[run].samples, header->sample_count, header->peak_sample};
@@ -446,12 +449,23 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
                                "1 - drained resident / resident peak", drained_return_compute},
 };
 
+/*
+ * How many runs there were to see: whole rounds only, of an experiment that was interrupted, unless not even the first
+ * one was. At least 1, so that a reason for having none is asked for.
+ */
+static size_t runs_count(const struct metric_scope *scope, const struct metric_info *info) {
+    const struct experiment *experiment = scope->experiment;
+    size_t runs = info->per_round ? experiment->options.rounds : scope->result->memory_count;
+    if (info->per_round && experiment->interrupted)
+        runs = experiment->rounds_done;
+    return runs + !runs;
+}
+
 static enum err value_compute(const struct metric_scope *scope, const struct metric_info *info,
                               struct metric_value *out) {
-    const struct experiment_options *options = &scope->experiment->options;
-    size_t runs = info->per_round ? options->rounds : options->memory_rounds;
+    size_t runs = runs_count(scope, info);
     size_t count = 0;
-    struct metric_value value = {.reason = no_run, .sample_count = runs};
+    struct metric_value value = {.sample_count = runs};
     value.samples = malloc((2 * runs + 1) * sizeof *value.samples);
     if (!value.samples)
         return ERR_NOMEM;

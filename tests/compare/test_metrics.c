@@ -153,6 +153,38 @@ static void a_missing_round_is_left_out_not_counted_as_zero(void **state) {
     metric_set_clear(&set);
 }
 
+static void an_interrupted_experiment_has_samples_of_its_whole_rounds(void **state) {
+    (void)state;
+    struct metric_set set;
+    experiment.interrupted = true;
+    experiment.rounds_done = 1;
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    assert_int_equal(set.values[METRIC_NS_PER_OP].sample_count, 1);
+    near(&set.values[METRIC_NS_PER_OP], 10);
+    metric_set_clear(&set);
+    experiment.rounds_done = 0; /* and half of the first round is better than nothing */
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    near(&set.values[METRIC_NS_PER_OP], 10);
+    metric_set_clear(&set);
+    times[0][0].valid = times[0][1].valid = false;
+    results[0].memory_count = 0;
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    assert_non_null(strstr(set.values[METRIC_NS_PER_OP].reason, "interrupted"));
+    assert_non_null(strstr(set.values[METRIC_FRAG_AVG].reason, "interrupted"));
+    metric_set_clear(&set);
+}
+
+static void without_memory_passes_the_reason_is_that_none_was_asked_for(void **state) {
+    (void)state;
+    struct metric_set set;
+    experiment.options.memory_rounds = 0;
+    results[0].memory_count = 0;
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    assert_string_equal(set.values[METRIC_FRAG_AVG].reason, "no memory pass was asked for");
+    near(&set.values[METRIC_NS_PER_OP], 14);
+    metric_set_clear(&set);
+}
+
 static void ratios_are_not_given_for_a_tiny_live_set(void **state) {
     (void)state;
     struct metric_set set;
@@ -256,6 +288,8 @@ int main(void) {
         cmocka_unit_test_setup(arenas_are_counted_for_the_pool_only, experiment_make),
         cmocka_unit_test_setup(times_are_net_of_the_null_run_of_their_round, experiment_make),
         cmocka_unit_test_setup(a_missing_round_is_left_out_not_counted_as_zero, experiment_make),
+        cmocka_unit_test_setup(an_interrupted_experiment_has_samples_of_its_whole_rounds, experiment_make),
+        cmocka_unit_test_setup(without_memory_passes_the_reason_is_that_none_was_asked_for, experiment_make),
         cmocka_unit_test_setup(ratios_are_not_given_for_a_tiny_live_set, experiment_make),
         cmocka_unit_test_setup(what_cannot_be_seen_is_not_available, experiment_make),
         cmocka_unit_test_setup(a_peak_at_the_end_has_no_trough, experiment_make),
