@@ -11,7 +11,7 @@ const uint64_t experiment_drain_ns[WORKER_DRAIN_MAX] = {100000000u, 1000000000u,
 struct experiment_options experiment_options_default(void) {
     return (struct experiment_options){
         .rounds = EXPERIMENT_ROUNDS_DEFAULT,
-        .memory_rounds = 1,
+        .memory_rounds = EXPERIMENT_MEMORY_ROUNDS_DEFAULT,
         .touch = true,
         .cpu = -1,
         .drain_wait_ns = EXPERIMENT_DRAIN_DEFAULT_MS * (uint64_t)1000000,

@@ -6,6 +6,9 @@
 
 #include "compare/curves.h"
 
+/* Resident bytes this close below their peak are at it: a page or two come and go, of whoever's making. */
+static const double resident_plateau_ratio = 0.001;
+
 /* Reasons, each in one place: reports print them as they stand. */
 static const char no_run[] = "the allocator did not finish the run";
 static const char interrupted[] = "interrupted before it was measured";
@@ -154,7 +157,10 @@ static const char *frag_live_peak_compute(const struct metric_scope *scope, size
 static const char *frag_resident_peak_compute(const struct metric_scope *scope, size_t run, double *out) {
     struct curve curve;
     const char *reason = frag_curve_open(scope, run, &curve);
-    return reason ? reason : frag_at(&curve, curve_peak(&curve, curve_resident), curve_resident, curve_live, out);
+    if (reason)
+        return reason;
+    size_t peak = curve_peak_fullest(&curve, curve_resident, curve_live, resident_plateau_ratio);
+    return frag_at(&curve, peak, curve_resident, curve_live, out);
 }
 
 static const char *overhead_compute(const struct metric_scope *scope, size_t run, double *out) {
@@ -178,7 +184,9 @@ static const char *arena_frag_live_peak_compute(const struct metric_scope *scope
 static const char *arena_frag_arena_peak_compute(const struct metric_scope *scope, size_t run, double *out) {
     struct curve curve;
     const char *reason = arena_curve_open(scope, run, &curve);
-    return reason ? reason : frag_at(&curve, curve_peak(&curve, curve_arena), curve_arena, curve_pooled, out);
+    if (reason)
+        return reason;
+    return frag_at(&curve, curve_peak_fullest(&curve, curve_arena, curve_pooled, 0), curve_arena, curve_pooled, out);
 }
 
 static const char *arena_overhead_compute(const struct metric_scope *scope, size_t run, double *out) {
@@ -395,8 +403,10 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
                          "mean resident bytes over mean live bytes", frag_avg_compute},
     [METRIC_FRAG_AT_LIVE_PEAK] = {"frag_at_live_peak_ratio", "ratio", METRIC_NOISY, LOWER, false,
                                   "resident over live bytes where live is largest", frag_live_peak_compute},
-    [METRIC_FRAG_AT_RESIDENT_PEAK] = {"frag_at_resident_peak_ratio", "ratio", METRIC_NOISY, LOWER, false,
-                                      "resident over live bytes where resident is largest", frag_resident_peak_compute},
+    [METRIC_FRAG_AT_RESIDENT_PEAK] =
+        {"frag_at_resident_peak_ratio", "ratio", METRIC_NOISY, LOWER, false,
+         "resident over live bytes where resident is largest (of a plateau, where live is)",
+         frag_resident_peak_compute},
     [METRIC_OVERHEAD_PEAK] = {"overhead_peak_ratio", "ratio", METRIC_NOISY, LOWER, false,
                               "largest resident over largest live bytes", overhead_compute},
     [METRIC_INTERNAL_FRAG] = {"internal_frag_ratio", "ratio", METRIC_EXACT, LOWER, false,
@@ -406,9 +416,11 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
     [METRIC_ARENA_FRAG_AT_LIVE_PEAK] = {"arena_frag_at_live_peak_ratio", "ratio", METRIC_EXACT, LOWER, false,
                                         "arena over live bytes in arenas where the trace's live bytes are largest",
                                         arena_frag_live_peak_compute},
-    [METRIC_ARENA_FRAG_AT_RESIDENT_PEAK] = {"arena_frag_at_resident_peak_ratio", "ratio", METRIC_EXACT, LOWER, false,
-                                            "arena over live bytes in arenas where arena bytes are largest",
-                                            arena_frag_arena_peak_compute},
+    [METRIC_ARENA_FRAG_AT_RESIDENT_PEAK] =
+        {"arena_frag_at_resident_peak_ratio", "ratio", METRIC_EXACT, LOWER, false,
+         "arena over live bytes in arenas where arena bytes are largest (of a plateau, where live "
+         "bytes in arenas are)",
+         arena_frag_arena_peak_compute},
     [METRIC_ARENA_OVERHEAD_PEAK] = {"arena_overhead_peak_ratio", "ratio", METRIC_EXACT, LOWER, false,
                                     "largest arena bytes over largest live bytes in arenas", arena_overhead_compute},
     [METRIC_ARENA_INTERNAL_FRAG] = {"arena_internal_frag_ratio", "ratio", METRIC_EXACT, LOWER, false,

@@ -1,6 +1,7 @@
 #include "compare/report_text.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,17 +66,29 @@ static void estimate_set(struct text_table *table, size_t column, const struct e
 /* How a column of the memory pass is written. */
 enum cell_format { CELL_RATIO, CELL_MIB, CELL_PERCENT };
 
+/*
+ * As many of `decimals` as the memory passes agree on, give or take one in the last place; of a single pass, which
+ * tells nothing about how far it can be trusted, one less than the most.
+ */
+static int decimals_deserved(const struct estimate *estimate, double scale, int decimals) {
+    double spread = estimate->has_interval ? (estimate->high - estimate->low) * scale : 0;
+    if (!estimate->has_interval && decimals)
+        decimals--;
+    while (decimals && spread > 1.000001 * pow(10, -decimals))
+        decimals--;
+    return decimals;
+}
+
 static void value_set(struct text_table *table, size_t column, const struct metric_value *value,
                       enum cell_format format) {
-    double number = value->estimate.value;
+    static const double scales[] = {[CELL_RATIO] = 1, [CELL_MIB] = 1.0 / 1048576, [CELL_PERCENT] = 100};
+    double number = value->estimate.value * scales[format];
+    int most = format == CELL_PERCENT ? 1 : decimals_of(number) + (format == CELL_RATIO && number < 9.995);
     if (value->reason)
         text_table_set(table, column, "n/a");
-    else if (format == CELL_RATIO)
-        text_table_set(table, column, "%.*f", number < 9.995 ? 3 : decimals_of(number), number);
-    else if (format == CELL_MIB)
-        text_table_set(table, column, "%.*f", decimals_of(number / 1048576), number / 1048576);
     else
-        text_table_set(table, column, "%.1f %%", 100 * number);
+        text_table_set(table, column, "%.*f%s", decimals_deserved(&value->estimate, scales[format], most), number,
+                       format == CELL_PERCENT ? " %" : "");
 }
 
 /* The columns of the memory pass, and how each is written. */

@@ -56,6 +56,7 @@ static int experiment_make(void **state) {
     experiment = (struct experiment){.program = &program, .results = results, .count = 3, .null_index = 2};
     experiment.options = experiment_options_default();
     experiment.options.rounds = 2;
+    experiment.options.memory_rounds = 1;
     static const enum worker_backend backends[] = {WORKER_LIBC, WORKER_POOL, WORKER_NULL};
     static const uint64_t elapsed[3][2] = {{4400, 8000}, {8000, 8800}, {400, 800}};
     for (size_t i = 0; i < 3; i++) {
@@ -256,6 +257,25 @@ static void too_little_that_could_go_back_gives_no_share(void **state) {
     metric_set_clear(&set);
 }
 
+static void of_a_plateau_the_fullest_point_is_the_peak(void **state) {
+    (void)state;
+    struct metric_set set;
+    for (size_t i = 2; i < 5; i++)
+        curve_samples[i].resident_bytes = 10 * MIB + 4096 * i; /* a page more at every sample, while live falls to 1 */
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    near(&set.values[METRIC_FRAG_AT_RESIDENT_PEAK], (10.0 * MIB + 8192) / (8 * MIB));
+    near(&set.values[METRIC_RESIDENT_PEAK], 10.0 * MIB + 4 * 4096);
+    metric_set_clear(&set);
+    struct worker_sample flat[] = {{.live_bytes = 1, .resident_bytes = 5},
+                                   {.live_bytes = 3, .resident_bytes = 8},
+                                   {.live_bytes = 4, .resident_bytes = 8},
+                                   {.live_bytes = 4, .resident_bytes = 8},
+                                   {.live_bytes = 9, .resident_bytes = 7}};
+    struct curve curve = {flat, 5, 4};
+    assert_int_equal(curve_peak_fullest(&curve, curve_resident, curve_live, 0), 2);
+    assert_int_equal(curve_peak_fullest(&curve, curve_resident, curve_live, 0.2), 4);
+}
+
 static void extra_samples_do_not_shift_a_mean(void **state) {
     (void)state;
     struct worker_sample dense[] = {{.operation_index = 0, .live_bytes = 0},
@@ -296,6 +316,7 @@ int main(void) {
         cmocka_unit_test_setup(nothing_given_back_is_a_trough_return_of_zero, experiment_make),
         cmocka_unit_test_setup(what_becomes_resident_behind_the_trough_is_not_returned_there, experiment_make),
         cmocka_unit_test_setup(too_little_that_could_go_back_gives_no_share, experiment_make),
+        cmocka_unit_test_setup(of_a_plateau_the_fullest_point_is_the_peak, experiment_make),
         cmocka_unit_test(extra_samples_do_not_shift_a_mean),
         cmocka_unit_test(every_metric_has_a_key_unit_and_definition),
     };
