@@ -300,7 +300,7 @@ static int replay_finish(struct replay_session *session, enum err err, struct di
         putchar('\n');
         if (session->summary.row_count > 1 && !report_summary_print(&session->summary, session->width, stdout))
             putchar('\n');
-        report_text_legend_print(session->width, stdout);
+        report_text_legend_print(&session->options, session->width, stdout);
     }
     if (!err)
         err = json_finish(session, diag);

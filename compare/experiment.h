@@ -40,6 +40,9 @@ struct experiment_options experiment_options_default(void);
 /** The quiet times of metrics.md, in the order of worker_reply.drained[1 …]. */
 extern const uint64_t experiment_drain_ns[WORKER_DRAIN_MAX];
 
+/** How many of them are measured. */
+uint32_t experiment_drain_count(const struct experiment_options *options);
+
 struct time_run {
     bool valid;
     uint64_t elapsed_ns;

@@ -363,17 +363,25 @@ static const char *drained_5s_compute(const struct metric_scope *scope, size_t r
     return drained_give(scope, run, 3, out);
 }
 
-static const char *drained_return_compute(const struct metric_scope *scope, size_t run, double *out) {
+static const char *drained_return_give(const struct metric_scope *scope, size_t run, uint32_t step, double *out) {
     struct curve curve;
     double drained, share;
     const char *reason = frag_curve_open(scope, run, &curve);
     if (!reason)
-        reason = drained_give(scope, run, 0, &drained);
+        reason = drained_give(scope, run, step, &drained);
     if (!reason)
         reason = ratio_give(drained, resident_peak_of(&curve), &share);
     if (!reason)
         *out = 1 - share;
     return reason;
+}
+
+static const char *drained_return_compute(const struct metric_scope *scope, size_t run, double *out) {
+    return drained_return_give(scope, run, 0, out);
+}
+
+static const char *drained_return_quiet_compute(const struct metric_scope *scope, size_t run, double *out) {
+    return drained_return_give(scope, run, experiment_drain_count(&scope->experiment->options), out);
 }
 
 static const char *refused_compute(const struct metric_scope *scope, size_t run, double *out) {
@@ -458,7 +466,10 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
     [METRIC_DRAINED_RESIDENT_5S] = {"drained_resident_5s_bytes", "bytes", METRIC_NOISY, LOWER, false,
                                     "the same after 5 s of quiet", drained_5s_compute},
     [METRIC_DRAINED_RETURN] = {"drained_return_ratio", "ratio", METRIC_NOISY, HIGHER, false,
-                               "1 - drained resident / resident peak", drained_return_compute},
+                               "1 - resident bytes right after the drain / resident peak", drained_return_compute},
+    [METRIC_DRAINED_RETURN_QUIET] = {"drained_return_quiet_ratio", "ratio", METRIC_NOISY, HIGHER, false,
+                                     "the same after the longest quiet time measured (--drain-wait)",
+                                     drained_return_quiet_compute},
 };
 
 /*

@@ -136,7 +136,7 @@ static char *text_of(const struct report *report, size_t width) {
     assert_non_null(out);
     assert_int_equal(report_text_print(report, width, out), ERR_OK);
     report_text_machine_print(report->experiment, width, out);
-    report_text_legend_print(width, out);
+    report_text_legend_print(&report->experiment->options, width, out);
     fclose(out);
     return text;
 }
@@ -160,6 +160,56 @@ static void the_text_says_what_it_must_within_the_page(void **state) {
                 fail_msg("wider than %zu: %.*s", width, (int)strcspn(line, "\n"), line);
         free(text);
     }
+    report_clear(&report);
+    experiment_clear(&experiment);
+}
+
+static void the_drained_columns_are_those_of_the_longest_quiet_time(void **state) {
+    (void)state;
+    struct trace_info info = {0};
+    struct report report;
+    for (size_t i = 0; i < 3; i++) {
+        static const uint64_t waits_ns[] = {0, 100000000, 1500000000};
+        static const char *const words[] = {"freed too, at once", "after 100 ms of quiet", "after 1.00 s of quiet"};
+        options.drain_wait_ns = waits_ns[i];
+        options.rounds = options.memory_rounds = 1;
+        struct experiment experiment = measure("system");
+        experiment.results[0].memories[0].reply.has_resident = 1;
+        experiment.results[0].memories[0].reply.drained[i].resident_bytes = (uint64_t)1234 << 20;
+        assert_int_equal(report_create(&info, &experiment, &report), ERR_OK);
+        char *text = text_of(&report, 400);
+        if (!strstr(text, words[i]) || !strstr(text, " 1234 "))
+            fail_msg("no '%s' or '1234' in:\n%s", words[i], text);
+        assert_non_null(strstr(text, "1 of 1 round"));
+        assert_non_null(strstr(text, "1 round gives"));
+        free(text);
+        report_clear(&report);
+        experiment_clear(&experiment);
+    }
+    options.drain_wait_ns = experiment_options_default().drain_wait_ns;
+    options.rounds = 3;
+    options.memory_rounds = experiment_options_default().memory_rounds;
+}
+
+static void every_distinct_reason_is_told_with_all_it_concerns(void **state) {
+    (void)state;
+    struct trace_info info = {0};
+    struct report report;
+    struct experiment experiment = measure("system,pool");
+    experiment.results[0].memories[0].reply.has_resident = 0;
+    for (size_t i = 0; i < experiment.results[0].memory_count; i++)
+        experiment.results[0].memories[i].reply.has_resident = 0;
+    for (size_t round = 0; round < 3; round++)
+        experiment.results[1].times[round].valid = false;
+    assert_int_equal(report_create(&info, &experiment, &report), ERR_OK);
+    char *text = text_of(&report, 400);
+    static const char *const words[] = {
+        "n/a: system: frag_avg_ratio, frag_at_live_peak_ratio, frag_at_resident_peak_ratio, resident_peak_bytes",
+        "smaps_rollup", "n/a: pool: ns_per_op: the allocator did not finish the run"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (!strstr(text, words[i]))
+            fail_msg("no '%s' in:\n%s", words[i], text);
+    free(text);
     report_clear(&report);
     experiment_clear(&experiment);
 }
@@ -297,6 +347,8 @@ int main(void) {
         cmocka_unit_test(a_library_without_malloc_stops_before_anything_is_measured),
         cmocka_unit_test(an_interrupted_experiment_keeps_its_whole_rounds),
         cmocka_unit_test(the_text_says_what_it_must_within_the_page),
+        cmocka_unit_test(the_drained_columns_are_those_of_the_longest_quiet_time),
+        cmocka_unit_test(every_distinct_reason_is_told_with_all_it_concerns),
         cmocka_unit_test(the_json_follows_schema_1),
         cmocka_unit_test(a_peak_beyond_the_machine_is_refused_unless_untouched),
         cmocka_unit_test(a_trace_without_operations_has_reasons_instead_of_figures),

@@ -99,6 +99,7 @@ static void return_follows_the_definitions(void **state) {
     near(&set.values[METRIC_DRAINED_RESIDENT], 3.0 * MIB);
     near(&set.values[METRIC_DRAINED_RESIDENT_100MS], 2.0 * MIB);
     near(&set.values[METRIC_DRAINED_RETURN], 1 - 3.0 / 10);
+    near(&set.values[METRIC_DRAINED_RETURN_QUIET], 1 - 2.0 / 10);
     assert_non_null(set.values[METRIC_DRAINED_RESIDENT_1S].reason);
     assert_non_null(set.values[METRIC_ARENAS_MAPPED].reason);
     metric_set_clear(&set);
