@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "compare/report_json.h"
+#include "compare/report_summary.h"
 #include "compare/report_text.h"
 
 static struct diag diag;
@@ -181,7 +182,7 @@ static void the_drained_columns_are_those_of_the_longest_quiet_time(void **state
         if (!strstr(text, words[i]) || !strstr(text, " 1234 "))
             fail_msg("no '%s' or '1234' in:\n%s", words[i], text);
         assert_non_null(strstr(text, "1 of 1 round"));
-        assert_non_null(strstr(text, "1 round gives"));
+        assert_non_null(strstr(text, "a single round tells"));
         free(text);
         report_clear(&report);
         experiment_clear(&experiment);
@@ -209,6 +210,51 @@ static void every_distinct_reason_is_told_with_all_it_concerns(void **state) {
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (!strstr(text, words[i]))
             fail_msg("no '%s' in:\n%s", words[i], text);
+    free(text);
+    report_clear(&report);
+    experiment_clear(&experiment);
+}
+
+/* The text of a summary over traces of so many operations, at 10, 20, 30, … ns. */
+static char *summary_text(struct report *report, struct program_header *header, const uint64_t *operations,
+                          size_t count) {
+    struct report_summary summary = {0};
+    char *text = NULL;
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        header->summary.operation_count = operations[i];
+        report->sets[0].values[METRIC_NS_PER_OP].reason = NULL;
+        report->sets[0].values[METRIC_NS_PER_OP].estimate.value = 10 * (double)(i + 1);
+        assert_int_equal(report_summary_add(&summary, report), ERR_OK);
+    }
+    FILE *out = open_memstream(&text, &bytes);
+    assert_int_equal(report_summary_print(&summary, 120, out), ERR_OK);
+    fclose(out);
+    report_summary_clear(&summary);
+    return text;
+}
+
+static void short_traces_are_marked_and_left_out_of_the_means(void **state) {
+    (void)state;
+    struct trace_info info = {.name = (char *)(uintptr_t) "made-up"};
+    struct program_header header = *program.header;
+    struct program copy = program;
+    struct report report;
+    struct experiment experiment = measure("system");
+    copy.header = &header;
+    experiment.program = &copy;
+    assert_int_equal(report_create(&info, &experiment, &report), ERR_OK);
+    char *text = summary_text(&report, &header, (const uint64_t[]){100000, 99999, 100000}, 3);
+    if (!strstr(text, "made-up *") || !strstr(text, "* fewer than") || !strstr(text, "17.32"))
+        fail_msg("%s", text);
+    free(text);
+    text = summary_text(&report, &header, (const uint64_t[]){100000, 100000}, 2);
+    if (strstr(text, "*") || !strstr(text, "14.14"))
+        fail_msg("%s", text);
+    free(text);
+    text = summary_text(&report, &header, (const uint64_t[]){1, 2}, 2);
+    if (strstr(text, "nan") || !strstr(text, "n/a"))
+        fail_msg("%s", text);
     free(text);
     report_clear(&report);
     experiment_clear(&experiment);
@@ -349,6 +395,7 @@ int main(void) {
         cmocka_unit_test(the_text_says_what_it_must_within_the_page),
         cmocka_unit_test(the_drained_columns_are_those_of_the_longest_quiet_time),
         cmocka_unit_test(every_distinct_reason_is_told_with_all_it_concerns),
+        cmocka_unit_test(short_traces_are_marked_and_left_out_of_the_means),
         cmocka_unit_test(the_json_follows_schema_1),
         cmocka_unit_test(a_peak_beyond_the_machine_is_refused_unless_untouched),
         cmocka_unit_test(a_trace_without_operations_has_reasons_instead_of_figures),
