@@ -37,7 +37,7 @@ struct replay_values {
 
 static const struct replay_values replay_defaults = {
     .rounds = EXPERIMENT_ROUNDS_DEFAULT,
-    .memory_rounds = 1,
+    .memory_rounds = EXPERIMENT_MEMORY_ROUNDS_DEFAULT,
     .touch = 1,
     .cpu = UINT64_MAX,
     .drain_wait_ns = EXPERIMENT_DRAIN_DEFAULT_MS * (uint64_t)1000000,
@@ -51,7 +51,8 @@ static const struct option_spec replay_options[] = {
     {"allocators", 'a', OPTION_TEXT, "LIST", AT(allocators),
      "allocators to replay on, the first being what the others are compared to (default pool,system,jemalloc)"},
     {"rounds", 'n', OPTION_COUNT, "N", AT(rounds), "timed rounds, each running every allocator once (default 9)"},
-    {"memory-rounds", 0, OPTION_COUNT, "N", AT(memory_rounds), "memory passes per allocator (default 1)"},
+    {"memory-rounds", 0, OPTION_COUNT, "N", AT(memory_rounds),
+     "memory passes per allocator, of which the median is shown; 0: none (default 3)"},
     {"touch", 0, OPTION_COUNT, "0|1", AT(touch), "write a word of every page of every new block (default 1)"},
     {"cpu", 0, OPTION_COUNT, "N", AT(cpu), "cpu to pin the workers to (default: the last one allowed)"},
     {"drain-wait", 0, OPTION_DURATION, "TIME", AT(drain_wait_ns),
@@ -299,7 +300,7 @@ static int replay_finish(struct replay_session *session, enum err err, struct di
         putchar('\n');
         if (session->summary.row_count > 1 && !report_summary_print(&session->summary, session->width, stdout))
             putchar('\n');
-        report_text_legend_print(session->width, stdout);
+        report_text_legend_print(&session->options, session->width, stdout);
     }
     if (!err)
         err = json_finish(session, diag);

@@ -102,6 +102,25 @@ static enum err name_take(const char *name, size_t length, struct allocator *all
     return ERR_OK;
 }
 
+/*
+ * NAME of NAME=…: not one under which a reader expects what is built in. jemalloc=/path/lib.so and its like name the
+ * same allocator from another file, which is what that form is for.
+ */
+static enum err own_name_check(const char *text, const char *name, struct diag *diag) {
+    if (strchr(name, ':'))
+        return diag_set(
+            diag, ERR_USAGE, NULL,
+            "'%s' is neither an allocator with settings (pool:arena=256K) nor NAME=/path/lib.so, whose name "
+            "has no colon; see 'mmreplay allocators'",
+            text);
+    for (const struct allocator_kind *kind = allocator_kinds; kind->name; kind++)
+        if (!kind->sonames[0] && strcmp(kind->name, name) == 0)
+            return diag_set(diag, ERR_USAGE, NULL,
+                            "'%s' is built in and cannot stand for a library; give it another name: my-%s%s", name,
+                            name, text + strlen(name));
+    return ERR_OK;
+}
+
 enum { CPYTHON_BYTES = sizeof "cpython" - 1 };
 
 /* "cpython", "cpython:…", "cpython+aligned": not what merely begins so. */
@@ -130,6 +149,8 @@ enum err allocator_parse(const char *text, struct allocator *out, struct diag *d
     bool has_settings = strncmp(text, "pool:", 5) == 0;
     size_t name_length = has_settings ? strlen(text) : strcspn(text, "=");
     enum err err = name_take(text, name_length, &allocator, diag);
+    if (!err && text[name_length] == '=')
+        err = own_name_check(text, allocator.name, diag);
     if (err)
         return err;
     if (text[name_length] == '=' && is_cpython(text + name_length + 1)) {

@@ -32,7 +32,8 @@ struct allocator_list {
 /**
  * One name: `pool`, `pool:3.11`, `pool:3.9,keep=0`, `pool:fast`, `system`, `jemalloc`, `mimalloc`, `tcmalloc`, `null`,
  * `NAME=/path/lib.so`; `cpython`, `cpython:3.11`, `cpython:/path/libpython3.11.so.1.0`, with `+aligned` behind it for
- * aligned arenas, and `NAME=cpython:…` for a name of one's own.
+ * aligned arenas, and `NAME=cpython:…` for a name of one's own. NAME has no colon and is none of pool, system, cpython
+ * and null.
  * @return ERR_USAGE (no such name; the nearest is told), ERR_NOT_FOUND (a library that is not installed; the package is
  *         told), ERR_LIMIT.
  */

@@ -70,6 +70,18 @@ size_t curve_peak(const struct curve *curve, struct curve_field field) {
     return peak;
 }
 
+size_t curve_peak_fullest(const struct curve *curve, struct curve_field held, struct curve_field live,
+                          double slack_ratio) {
+    size_t fullest = curve_peak(curve, held);
+    double least = held.get(&curve->samples[fullest]) * (1 - slack_ratio);
+    for (size_t i = 0; i < curve->count; i++) {
+        double gain = live.get(&curve->samples[i]) - live.get(&curve->samples[fullest]);
+        if (held.get(&curve->samples[i]) >= least && (gain > 0 || (gain >= 0 && i < fullest)))
+            fullest = i;
+    }
+    return fullest;
+}
+
 size_t curve_trough(const struct curve *curve) {
     size_t trough = curve->live_peak;
     for (size_t i = curve->live_peak + 1; i < curve->count; i++)

@@ -38,6 +38,14 @@ double curve_mean_share(const struct curve *curve, struct curve_field outer, str
 /** Index of the first largest value. */
 size_t curve_peak(const struct curve *curve, struct curve_field field);
 
+/**
+ * Index of the peak of `held` with the most live bytes: of the samples no more than `slack_ratio` below the largest
+ * value the first where `live` is largest. A curve that stays at its peak for long would otherwise be judged at
+ * whichever of those points was a page higher this time, and live bytes may fall to nothing meanwhile.
+ */
+size_t curve_peak_fullest(const struct curve *curve, struct curve_field held, struct curve_field live,
+                          double slack_ratio);
+
 /** Index of the last lowest live bytes behind the live peak; the live peak's own when it is the last sample. */
 size_t curve_trough(const struct curve *curve);
 

@@ -11,13 +11,20 @@ const uint64_t experiment_drain_ns[WORKER_DRAIN_MAX] = {100000000u, 1000000000u,
 struct experiment_options experiment_options_default(void) {
     return (struct experiment_options){
         .rounds = EXPERIMENT_ROUNDS_DEFAULT,
-        .memory_rounds = 1,
+        .memory_rounds = EXPERIMENT_MEMORY_ROUNDS_DEFAULT,
         .touch = true,
         .cpu = -1,
         .drain_wait_ns = EXPERIMENT_DRAIN_DEFAULT_MS * (uint64_t)1000000,
         .timeout_ns = EXPERIMENT_TIMEOUT_DEFAULT_S * (uint64_t)1000000000,
         .seed = 1,
     };
+}
+
+uint32_t experiment_drain_count(const struct experiment_options *options) {
+    uint32_t count = 0;
+    while (count < WORKER_DRAIN_MAX && experiment_drain_ns[count] <= options->drain_wait_ns)
+        count++;
+    return count;
 }
 
 static bool stopped(const struct experiment *experiment) {
@@ -34,12 +41,11 @@ static enum err run_once(struct experiment *experiment, struct allocator_result 
         .pass = pass,
         .touch = options->touch,
         .drain_wait_ns = experiment_drain_ns,
+        .drain_count = experiment_drain_count(options),
         .cpu = experiment->environment.pinned_cpu,
         .timeout_ns = options->timeout_ns,
         .interrupted = options->interrupted,
     };
-    while (launch.drain_count < WORKER_DRAIN_MAX && experiment_drain_ns[launch.drain_count] <= options->drain_wait_ns)
-        launch.drain_count++;
     enum err err = launch_run(&launch, out, diag);
     if (!err && out->status == RUN_INTERRUPTED)
         experiment->interrupted = true;

@@ -13,8 +13,9 @@
 #include "traces/program.h"
 
 enum {
-    EXPERIMENT_ROUNDS_DEFAULT = 9, /**< order statistics 2 … 8 of nine cover the median with 96.1 % */
-    EXPERIMENT_ROUNDS_MAX = 10000, /**< STATISTICS_SAMPLES_MAX */
+    EXPERIMENT_ROUNDS_DEFAULT = 9,        /**< order statistics 2 … 8 of nine cover the median with 96.1 % */
+    EXPERIMENT_MEMORY_ROUNDS_DEFAULT = 3, /**< the fewest with a median that one odd pass cannot move */
+    EXPERIMENT_ROUNDS_MAX = 10000,        /**< STATISTICS_SAMPLES_MAX */
     EXPERIMENT_DRAIN_DEFAULT_MS = 100,
     EXPERIMENT_TIMEOUT_DEFAULT_S = 600
 };
@@ -33,11 +34,14 @@ struct experiment_options {
     void *progress_ctx;
 };
 
-/** rounds 9, one memory pass, touch, 0.1 s drain, 600 s timeout, seed 1; no worker path. */
+/** rounds 9, three memory passes, touch, 0.1 s drain, 600 s timeout, seed 1; no worker path. */
 struct experiment_options experiment_options_default(void);
 
 /** The quiet times of metrics.md, in the order of worker_reply.drained[1 …]. */
 extern const uint64_t experiment_drain_ns[WORKER_DRAIN_MAX];
+
+/** How many of them are measured. */
+uint32_t experiment_drain_count(const struct experiment_options *options);
 
 struct time_run {
     bool valid;

@@ -6,10 +6,14 @@
 
 #include "compare/curves.h"
 
+/* Resident bytes this close below their peak are at it: a page or two come and go, of whoever's making. */
+static const double resident_plateau_ratio = 0.001;
+
 /* Reasons, each in one place: reports print them as they stand. */
 static const char no_run[] = "the allocator did not finish the run";
 static const char interrupted[] = "interrupted before it was measured";
 static const char no_operations[] = "the trace has no operations";
+static const char not_asked[] = "no memory pass was asked for";
 static const char is_null[] = "the null allocator holds no memory";
 static const char is_null_cost[] = "the null allocator is what is subtracted";
 static const char no_resident[] = "the kernel offers no smaps_rollup";
@@ -79,6 +83,8 @@ static const char *curve_open(const struct metric_scope *scope, size_t run, stru
     const struct program_header *header = scope->experiment->program->header;
     if (result->allocator.backend == WORKER_NULL)
         return is_null;
+    if (!scope->experiment->options.memory_rounds && result->status == RUN_DONE)
+        return not_asked;
     if (run >= result->memory_count || !header->sample_count)
         return missing_reason(scope);
     *out = (struct curve){result->memories[run].samples, header->sample_count, header->peak_sample};
@@ -151,7 +157,10 @@ static const char *frag_live_peak_compute(const struct metric_scope *scope, size
 static const char *frag_resident_peak_compute(const struct metric_scope *scope, size_t run, double *out) {
     struct curve curve;
     const char *reason = frag_curve_open(scope, run, &curve);
-    return reason ? reason : frag_at(&curve, curve_peak(&curve, curve_resident), curve_resident, curve_live, out);
+    if (reason)
+        return reason;
+    size_t peak = curve_peak_fullest(&curve, curve_resident, curve_live, resident_plateau_ratio);
+    return frag_at(&curve, peak, curve_resident, curve_live, out);
 }
 
 static const char *overhead_compute(const struct metric_scope *scope, size_t run, double *out) {
@@ -175,7 +184,9 @@ static const char *arena_frag_live_peak_compute(const struct metric_scope *scope
 static const char *arena_frag_arena_peak_compute(const struct metric_scope *scope, size_t run, double *out) {
     struct curve curve;
     const char *reason = arena_curve_open(scope, run, &curve);
-    return reason ? reason : frag_at(&curve, curve_peak(&curve, curve_arena), curve_arena, curve_pooled, out);
+    if (reason)
+        return reason;
+    return frag_at(&curve, curve_peak_fullest(&curve, curve_arena, curve_pooled, 0), curve_arena, curve_pooled, out);
 }
 
 static const char *arena_overhead_compute(const struct metric_scope *scope, size_t run, double *out) {
@@ -352,17 +363,25 @@ static const char *drained_5s_compute(const struct metric_scope *scope, size_t r
     return drained_give(scope, run, 3, out);
 }
 
-static const char *drained_return_compute(const struct metric_scope *scope, size_t run, double *out) {
+static const char *drained_return_give(const struct metric_scope *scope, size_t run, uint32_t step, double *out) {
     struct curve curve;
     double drained, share;
     const char *reason = frag_curve_open(scope, run, &curve);
     if (!reason)
-        reason = drained_give(scope, run, 0, &drained);
+        reason = drained_give(scope, run, step, &drained);
     if (!reason)
         reason = ratio_give(drained, resident_peak_of(&curve), &share);
     if (!reason)
         *out = 1 - share;
     return reason;
+}
+
+static const char *drained_return_compute(const struct metric_scope *scope, size_t run, double *out) {
+    return drained_return_give(scope, run, 0, out);
+}
+
+static const char *drained_return_quiet_compute(const struct metric_scope *scope, size_t run, double *out) {
+    return drained_return_give(scope, run, experiment_drain_count(&scope->experiment->options), out);
 }
 
 static const char *refused_compute(const struct metric_scope *scope, size_t run, double *out) {
@@ -392,8 +411,10 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
                          "mean resident bytes over mean live bytes", frag_avg_compute},
     [METRIC_FRAG_AT_LIVE_PEAK] = {"frag_at_live_peak_ratio", "ratio", METRIC_NOISY, LOWER, false,
                                   "resident over live bytes where live is largest", frag_live_peak_compute},
-    [METRIC_FRAG_AT_RESIDENT_PEAK] = {"frag_at_resident_peak_ratio", "ratio", METRIC_NOISY, LOWER, false,
-                                      "resident over live bytes where resident is largest", frag_resident_peak_compute},
+    [METRIC_FRAG_AT_RESIDENT_PEAK] =
+        {"frag_at_resident_peak_ratio", "ratio", METRIC_NOISY, LOWER, false,
+         "resident over live bytes where resident is largest (of a plateau, where live is)",
+         frag_resident_peak_compute},
     [METRIC_OVERHEAD_PEAK] = {"overhead_peak_ratio", "ratio", METRIC_NOISY, LOWER, false,
                               "largest resident over largest live bytes", overhead_compute},
     [METRIC_INTERNAL_FRAG] = {"internal_frag_ratio", "ratio", METRIC_EXACT, LOWER, false,
@@ -403,9 +424,11 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
     [METRIC_ARENA_FRAG_AT_LIVE_PEAK] = {"arena_frag_at_live_peak_ratio", "ratio", METRIC_EXACT, LOWER, false,
                                         "arena over live bytes in arenas where the trace's live bytes are largest",
                                         arena_frag_live_peak_compute},
-    [METRIC_ARENA_FRAG_AT_RESIDENT_PEAK] = {"arena_frag_at_resident_peak_ratio", "ratio", METRIC_EXACT, LOWER, false,
-                                            "arena over live bytes in arenas where arena bytes are largest",
-                                            arena_frag_arena_peak_compute},
+    [METRIC_ARENA_FRAG_AT_RESIDENT_PEAK] =
+        {"arena_frag_at_resident_peak_ratio", "ratio", METRIC_EXACT, LOWER, false,
+         "arena over live bytes in arenas where arena bytes are largest (of a plateau, where live "
+         "bytes in arenas are)",
+         arena_frag_arena_peak_compute},
     [METRIC_ARENA_OVERHEAD_PEAK] = {"arena_overhead_peak_ratio", "ratio", METRIC_EXACT, LOWER, false,
                                     "largest arena bytes over largest live bytes in arenas", arena_overhead_compute},
     [METRIC_ARENA_INTERNAL_FRAG] = {"arena_internal_frag_ratio", "ratio", METRIC_EXACT, LOWER, false,
@@ -443,15 +466,29 @@ const struct metric_info metric_infos[METRIC_COUNT] = {
     [METRIC_DRAINED_RESIDENT_5S] = {"drained_resident_5s_bytes", "bytes", METRIC_NOISY, LOWER, false,
                                     "the same after 5 s of quiet", drained_5s_compute},
     [METRIC_DRAINED_RETURN] = {"drained_return_ratio", "ratio", METRIC_NOISY, HIGHER, false,
-                               "1 - drained resident / resident peak", drained_return_compute},
+                               "1 - resident bytes right after the drain / resident peak", drained_return_compute},
+    [METRIC_DRAINED_RETURN_QUIET] = {"drained_return_quiet_ratio", "ratio", METRIC_NOISY, HIGHER, false,
+                                     "the same after the longest quiet time measured (--drain-wait)",
+                                     drained_return_quiet_compute},
 };
+
+/*
+ * How many runs there were to see: whole rounds only, of an experiment that was interrupted, unless not even the first
+ * one was. At least 1, so that a reason for having none is asked for.
+ */
+static size_t runs_count(const struct metric_scope *scope, const struct metric_info *info) {
+    const struct experiment *experiment = scope->experiment;
+    size_t runs = info->per_round ? experiment->options.rounds : scope->result->memory_count;
+    if (info->per_round && experiment->interrupted)
+        runs = experiment->rounds_done;
+    return runs + !runs;
+}
 
 static enum err value_compute(const struct metric_scope *scope, const struct metric_info *info,
                               struct metric_value *out) {
-    const struct experiment_options *options = &scope->experiment->options;
-    size_t runs = info->per_round ? options->rounds : options->memory_rounds;
+    size_t runs = runs_count(scope, info);
     size_t count = 0;
-    struct metric_value value = {.reason = no_run, .sample_count = runs};
+    struct metric_value value = {.sample_count = runs};
     value.samples = malloc((2 * runs + 1) * sizeof *value.samples);
     if (!value.samples)
         return ERR_NOMEM;

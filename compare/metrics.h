@@ -44,6 +44,7 @@ enum metric {
     METRIC_DRAINED_RESIDENT_1S,
     METRIC_DRAINED_RESIDENT_5S,
     METRIC_DRAINED_RETURN,
+    METRIC_DRAINED_RETURN_QUIET,
     METRIC_COUNT
 };
 
@@ -76,7 +77,7 @@ extern const struct metric_info metric_infos[METRIC_COUNT];
 struct metric_value {
     const char *reason; /**< why it is not available; NULL: it is */
     struct estimate estimate;
-    double *samples; /**< by round or memory pass, NAN where a run is missing; owned */
+    double *samples; /**< by round or memory pass, as far as they went, NAN where a run is missing; owned */
     size_t sample_count;
 };
 

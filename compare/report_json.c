@@ -244,7 +244,10 @@ static json_t *warnings_json(const struct report *report, int index) {
 static json_t *ratio_json(const struct estimate *ratio) {
     if (!ratio->sample_count)
         return json_null();
-    return json_pack("{s:o, s:o}", "median", number_json(ratio->value), "ci95", interval_json(ratio));
+    json_t *object = json_pack("{s:o, s:o}", "median", number_json(ratio->value), "ci95", interval_json(ratio));
+    if (ratio->has_interval)
+        json_object_set_new(object, "coverage", json_real(ratio->coverage));
+    return object;
 }
 
 static json_t *allocator_json(const struct report *report, size_t index) {

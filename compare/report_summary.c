@@ -18,8 +18,12 @@ static const struct {
 };
 enum { FIGURES = sizeof figures / sizeof figures[0], SIDE_BY_SIDE_MAX = 3 };
 
+/* Below this start-up and first-touch faults make up the time; a mean would give them a whole trace's weight. */
+enum { MEAN_OPERATIONS_MIN = 100000 };
+
 struct summary_row {
     char *name;
+    bool is_short;  /* too few operations to weigh as much as the others */
     double *values; /* [figure][allocator], NAN where there is none */
 };
 
@@ -39,7 +43,10 @@ static enum err names_take(struct report_summary *summary, const struct experime
 }
 
 static enum err row_make(const struct report_summary *summary, const struct report *report, struct summary_row *out) {
-    out->name = strdup(report->info->name ? report->info->name : "(no name)");
+    const char *name = report->info->name ? report->info->name : "(no name)";
+    out->is_short = report->experiment->program->header->summary.operation_count < MEAN_OPERATIONS_MIN;
+    if (asprintf(&out->name, "%s%s", name, out->is_short ? " *" : "") < 0)
+        out->name = NULL;
     out->values = malloc(FIGURES * (summary->allocator_count + 1) * sizeof *out->values);
     if (!out->name || !out->values)
         return ERR_NOMEM;
@@ -120,12 +127,23 @@ static enum err row_add(struct text_table *table, const struct report_summary *s
     return ERR_OK;
 }
 
-/* NAN when a trace lacks the figure, or it is not a positive number: no mean over fewer traces than its neighbour's. */
+static size_t long_rows_count(const struct report_summary *summary) {
+    size_t count = 0;
+    for (size_t i = 0; i < summary->row_count; i++)
+        count += !summary->rows[i].is_short;
+    return count;
+}
+
+/*
+ * Over the traces that are long enough. NAN when there is none, or one lacks the figure or has no positive one: no mean
+ * over fewer traces than its neighbour's.
+ */
 static double column_geometric_mean(const struct report_summary *summary, size_t column) {
     double sum = 0;
     for (size_t i = 0; i < summary->row_count; i++)
-        sum += log(summary->rows[i].values[column]);
-    return exp(sum / (double)summary->row_count);
+        if (!summary->rows[i].is_short)
+            sum += log(summary->rows[i].values[column]);
+    return exp(sum / (double)long_rows_count(summary));
 }
 
 static enum err means_add(struct text_table *table, const struct report_summary *summary, struct figure_range range) {
@@ -157,9 +175,7 @@ static enum err range_print(const struct report_summary *summary, struct figure_
     return err;
 }
 
-enum err report_summary_print(const struct report_summary *summary, size_t width, FILE *out) {
-    if (summary->row_count < 2)
-        return ERR_OK;
+static enum err tables_print(const struct report_summary *summary, size_t width, FILE *out) {
     if (summary->allocator_count <= SIDE_BY_SIDE_MAX)
         return range_print(summary, (struct figure_range){0, FIGURES}, width, out);
     enum err err = ERR_OK;
@@ -168,6 +184,18 @@ enum err report_summary_print(const struct report_summary *summary, size_t width
             fputc('\n', out);
         err = range_print(summary, (struct figure_range){figure, 1}, width, out);
     }
+    return err;
+}
+
+enum err report_summary_print(const struct report_summary *summary, size_t width, FILE *out) {
+    if (summary->row_count < 2)
+        return ERR_OK;
+    enum err err = tables_print(summary, width, out);
+    if (!err && long_rows_count(summary) < summary->row_count)
+        text_wrap_print("* ",
+                        "fewer than 100,000 operations: not in the geometric means, since start-up and first "
+                        "page faults make up much of so short a trace",
+                        width, out);
     return err;
 }
 

@@ -21,7 +21,10 @@ struct report_summary {
 /** Keeps the trace's figures; every report of a summary has the same allocators. @return ERR_OK, ERR_NOMEM. */
 enum err report_summary_add(struct report_summary *summary, const struct report *report);
 
-/** Prints the page, with the geometric means over the traces; nothing for fewer than two traces. @return ERR_NOMEM. */
+/**
+ * Prints the page, with the geometric means over the traces of at least 100,000 operations (the others are marked, and
+ * a line says why); nothing for fewer than two traces. @return ERR_NOMEM.
+ */
 enum err report_summary_print(const struct report_summary *summary, size_t width, FILE *out);
 
 void report_summary_clear(struct report_summary *summary);

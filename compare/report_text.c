@@ -1,6 +1,7 @@
 #include "compare/report_text.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,17 +67,29 @@ static void estimate_set(struct text_table *table, size_t column, const struct e
 /* How a column of the memory pass is written. */
 enum cell_format { CELL_RATIO, CELL_MIB, CELL_PERCENT };
 
+/*
+ * As many of `decimals` as the memory passes agree on, give or take one in the last place; of a single pass, which
+ * tells nothing about how far it can be trusted, one less than the most.
+ */
+static int decimals_deserved(const struct estimate *estimate, double scale, int decimals) {
+    double spread = estimate->has_interval ? (estimate->high - estimate->low) * scale : 0;
+    if (!estimate->has_interval && decimals)
+        decimals--;
+    while (decimals && spread > 1.000001 * pow(10, -decimals))
+        decimals--;
+    return decimals;
+}
+
 static void value_set(struct text_table *table, size_t column, const struct metric_value *value,
                       enum cell_format format) {
-    double number = value->estimate.value;
+    static const double scales[] = {[CELL_RATIO] = 1, [CELL_MIB] = 1.0 / 1048576, [CELL_PERCENT] = 100};
+    double number = value->estimate.value * scales[format];
+    int most = format == CELL_PERCENT ? 1 : decimals_of(number) + (format == CELL_RATIO && number < 9.995);
     if (value->reason)
         text_table_set(table, column, "n/a");
-    else if (format == CELL_RATIO)
-        text_table_set(table, column, "%.*f", number < 9.995 ? 3 : decimals_of(number), number);
-    else if (format == CELL_MIB)
-        text_table_set(table, column, "%.*f", decimals_of(number / 1048576), number / 1048576);
     else
-        text_table_set(table, column, "%.1f %%", 100 * number);
+        text_table_set(table, column, "%.*f%s", decimals_deserved(&value->estimate, scales[format], most), number,
+                       format == CELL_PERCENT ? " %" : "");
 }
 
 /* The columns of the memory pass, and how each is written. */
@@ -92,9 +105,18 @@ static const struct {
     {COLUMN_END, METRIC_END_RESIDENT, CELL_MIB},
     {COLUMN_DRAINED, METRIC_DRAINED_RESIDENT, CELL_MIB},
     {COLUMN_RETURN_TROUGH, METRIC_TROUGH_RETURN, CELL_PERCENT},
-    {COLUMN_RETURN_DRAINED, METRIC_DRAINED_RETURN, CELL_PERCENT},
+    {COLUMN_RETURN_DRAINED, METRIC_DRAINED_RETURN_QUIET, CELL_PERCENT},
 };
 enum { MEMORY_COLUMNS = sizeof memory_columns / sizeof memory_columns[0] };
+
+/* What the column shows: of drained memory, that after the longest quiet time. */
+static enum metric column_metric(const struct report *report, size_t i) {
+    static const enum metric drained[WORKER_DRAIN_MAX + 1] = {METRIC_DRAINED_RESIDENT, METRIC_DRAINED_RESIDENT_100MS,
+                                                              METRIC_DRAINED_RESIDENT_1S, METRIC_DRAINED_RESIDENT_5S};
+    if (memory_columns[i].metric != METRIC_DRAINED_RESIDENT)
+        return memory_columns[i].metric;
+    return drained[experiment_drain_count(&report->experiment->options)];
+}
 
 static void measured_row_fill(struct text_table *table, const struct report *report, size_t index) {
     const struct metric_value *values = report->sets[index].values;
@@ -109,7 +131,7 @@ static void measured_row_fill(struct text_table *table, const struct report *rep
     else
         estimate_set(table, COLUMN_RATIO, &report->ratios[index]);
     for (size_t i = 0; i < MEMORY_COLUMNS; i++)
-        value_set(table, memory_columns[i].column, &values[memory_columns[i].metric], memory_columns[i].format);
+        value_set(table, memory_columns[i].column, &values[column_metric(report, i)], memory_columns[i].format);
 }
 
 static enum err row_add(struct text_table *table, const struct report *report, size_t index) {
@@ -144,22 +166,56 @@ static enum err main_table_print(const struct report *report, size_t width, FILE
     return err;
 }
 
-/* Every reason behind an n/a once, with whom it concerns. */
+/* The figures that can be n/a: the columns of the memory pass and, last, the time. */
+static const char *shown_reason(const struct report *report, size_t index, size_t figure) {
+    const struct allocator_result *result = &report->experiment->results[index];
+    if (result->allocator.backend == WORKER_NULL || result->status != RUN_DONE)
+        return NULL;
+    enum metric metric = figure < MEMORY_COLUMNS ? column_metric(report, figure) : METRIC_NS_PER_OP;
+    return report->sets[index].values[metric].reason;
+}
+
+static void text_add(char *text, size_t bytes, const char *separator, const char *word) {
+    size_t used = strlen(text);
+    snprintf(text + used, bytes - used, "%s%s", used ? separator : "", word);
+}
+
+/* "n/a: NAMES: KEYS: reason"; without the names when it concerns every row. */
+static void reason_print(const struct report *report, const char *reason, size_t width, FILE *out) {
+    char names[512] = "", keys[512] = "", text[1280];
+    bool everyone = true;
+    for (size_t i = 0; i < report->experiment->count; i++) {
+        const struct allocator_result *result = &report->experiment->results[i];
+        bool concerned = false;
+        for (size_t figure = 0; figure <= MEMORY_COLUMNS; figure++)
+            concerned = concerned || shown_reason(report, i, figure) == reason;
+        if (concerned)
+            text_add(names, sizeof names, ", ", result->allocator.name);
+        everyone = everyone && (concerned || result->allocator.backend == WORKER_NULL);
+    }
+    for (size_t figure = 0; figure <= MEMORY_COLUMNS; figure++) {
+        bool concerned = false;
+        for (size_t i = 0; i < report->experiment->count; i++)
+            concerned = concerned || shown_reason(report, i, figure) == reason;
+        if (concerned)
+            text_add(keys, sizeof keys, ", ",
+                     metric_infos[figure < MEMORY_COLUMNS ? column_metric(report, figure) : METRIC_NS_PER_OP].key);
+    }
+    snprintf(text, sizeof text, "%s%s%s: %s", everyone ? "" : names, everyone ? "" : ": ", keys, reason);
+    text_wrap_print("n/a: ", text, width, out);
+}
+
+/* Every distinct reason once. */
 static void reasons_print(const struct report *report, size_t width, FILE *out) {
-    const struct experiment *experiment = report->experiment;
-    for (size_t column = 0; column < MEMORY_COLUMNS; column++) {
-        for (size_t i = 0; i < experiment->count; i++) {
-            const char *reason = report->sets[i].values[memory_columns[column].metric].reason;
-            const struct allocator_result *result = &experiment->results[i];
-            bool told = !reason || result->allocator.backend == WORKER_NULL || result->status != RUN_DONE;
-            for (size_t c = 0; c <= column && !told; c++)
-                for (size_t j = 0; j < (c == column ? i : experiment->count) && !told; j++)
-                    told = report->sets[j].values[memory_columns[c].metric].reason == reason;
-            if (told)
-                continue;
-            char text[256];
-            snprintf(text, sizeof text, "%s: %s", metric_infos[memory_columns[column].metric].key, reason);
-            text_wrap_print("n/a: ", text, width, out);
+    for (size_t figure = 0; figure <= MEMORY_COLUMNS; figure++) {
+        for (size_t i = 0; i < report->experiment->count; i++) {
+            const char *reason = shown_reason(report, i, figure);
+            bool told = !reason;
+            for (size_t f = 0; f <= figure && !told; f++)
+                for (size_t j = 0; j < (f == figure ? i : report->experiment->count) && !told; j++)
+                    told = shown_reason(report, j, f) == reason;
+            if (!told)
+                reason_print(report, reason, width, out);
         }
     }
 }
@@ -183,10 +239,11 @@ static void trace_lines_print(const struct report *report, size_t width, FILE *o
     char text[512];
     program_line_print(report->info, width, out);
     snprintf(text, sizeof text,
-             "%s operations on %" PRIu64 " thread%s, live peak %s in at most %s blocks, %s live at the end",
-             units_format_count(summary->operation_count, operations), summary->thread_count,
-             summary->thread_count == 1 ? "" : "s", units_format_bytes(summary->live_peak_bytes, peak),
-             units_format_count(summary->live_peak_blocks, blocks), units_format_bytes(summary->live_end_bytes, end));
+             "%s operation%s on %" PRIu64 " thread%s, live peak %s in at most %s block%s, %s live at the end",
+             units_format_count(summary->operation_count, operations), summary->operation_count == 1 ? "" : "s",
+             summary->thread_count, summary->thread_count == 1 ? "" : "s",
+             units_format_bytes(summary->live_peak_bytes, peak), units_format_count(summary->live_peak_blocks, blocks),
+             summary->live_peak_blocks == 1 ? "" : "s", units_format_bytes(summary->live_end_bytes, end));
     text_wrap_print("  ", text, width, out);
     if (summary->thread_count <= 1)
         return;
@@ -204,14 +261,14 @@ void report_text_machine_print(const struct experiment *experiment, size_t width
     if (environment->pinned_cpu >= 0)
         snprintf(cpu, sizeof cpu, "pinned to cpu %d", environment->pinned_cpu);
     snprintf(text, sizeof text,
-             "%s, %d cpu%s%s, %s, %s; %s, ASLR %s, huge pages %s%s%s; %" PRIu32 " of %" PRIu32 " rounds%s%s%s",
+             "%s, %d cpu%s%s, %s, %s; %s, ASLR %s, huge pages %s%s%s; %" PRIu32 " of %" PRIu32 " round%s%s%s%s",
              environment->cpu[0] ? environment->cpu : "unknown cpu", environment->cpu_count,
              environment->cpu_count == 1 ? "" : "s", environment->virtual_machine ? " (virtual machine)" : "",
              environment->kernel, environment->libc, cpu, environment->aslr[0] ? environment->aslr : "unknown",
              environment->thp[0] ? environment->thp : "unknown", environment->governor[0] ? ", governor " : "",
              environment->governor, experiment->rounds_done, experiment->options.rounds,
-             experiment->options.touch ? "" : ", blocks not touched", environment->settings[0] ? ", with " : "",
-             environment->settings);
+             experiment->options.rounds == 1 ? "" : "s", experiment->options.touch ? "" : ", blocks not touched",
+             environment->settings[0] ? ", with " : "", environment->settings);
     text_wrap_print("on ", text, width, out);
 }
 
@@ -332,13 +389,18 @@ enum err report_text_print(const struct report *report, size_t width, FILE *out)
     return err;
 }
 
-void report_text_legend_print(size_t width, FILE *out) {
-    text_wrap_print(
-        "",
-        "ns per operation: median of the rounds, the null allocator's time subtracted. frag.: resident / live "
-        "bytes, mean over the trace and at the two peaks. RSS: anonymous resident memory at its peak, at the "
-        "end of the trace, and when what the trace left alive is freed too. returned, trough: of what could have gone "
-        "back by the lowest live bytes after the live peak (peak RSS until then - live), the share that did; drained: "
-        "1 - drained RSS / peak RSS.",
-        width, out);
+void report_text_legend_print(const struct experiment_options *options, size_t width, FILE *out) {
+    char text[1024], quiet[UNITS_TEXT_BYTES + 16] = "at once", duration[UNITS_TEXT_BYTES];
+    uint32_t drains = experiment_drain_count(options);
+    if (drains)
+        snprintf(quiet, sizeof quiet, "after %s of quiet",
+                 units_format_duration(experiment_drain_ns[drains - 1], duration));
+    snprintf(text, sizeof text,
+             "ns per operation: median of the rounds, the null allocator's time subtracted. frag.: resident / live "
+             "bytes, mean over the trace and at the two peaks. RSS: anonymous resident memory at its peak, at the end "
+             "of the trace, and drained: when what the trace left alive is freed too, %s. returned, trough: of what "
+             "could have gone back by the lowest live bytes after the live peak (peak RSS until then - live), the "
+             "share that did; drained: 1 - drained RSS / peak RSS. Memory: median of %" PRIu32 " pass%s.",
+             quiet, options->memory_rounds, options->memory_rounds == 1 ? "" : "es");
+    text_wrap_print("", text, width, out);
 }

@@ -64,7 +64,11 @@ static enum err rounds_judge(struct report *report) {
                 experiment->results[i].times[round].elapsed_ns < shortest_ns)
                 shortest_ns = experiment->results[i].times[round].elapsed_ns;
     enum err err = ERR_OK;
-    if (rounds && coverage < 0.95)
+    if (rounds == 1)
+        err = report_warn(report, -1,
+                          "a single round tells nothing about its spread; six are the least for an "
+                          "interval of 95 %%, -n 9 the default");
+    else if (rounds && coverage < 0.95)
         err = report_warn(report, -1,
                           "%u rounds give intervals of %.1f %%, not 95 %%; six are the least, -n 9 the default", rounds,
                           100 * coverage);

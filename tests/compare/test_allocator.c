@@ -9,6 +9,8 @@
 
 static struct diag diag;
 
+#define LIBRARY "/proc/self/exe" /* a regular file is enough: what is in it shows when it is preloaded */
+
 static void built_in_names_need_no_library(void **state) {
     (void)state;
     struct allocator allocator;
@@ -104,6 +106,24 @@ static void a_named_library_must_be_a_file_that_can_be_preloaded(void **state) {
     unlink(path);
 }
 
+static void a_built_in_name_cannot_stand_for_a_library(void **state) {
+    (void)state;
+    static const char *const refused[] = {"system=" LIBRARY,   "null=" LIBRARY,        "pool=" LIBRARY,
+                                          "cpython=" LIBRARY,  "cpython=cpython:3.11", "poool:arena=256K",
+                                          "system:a=" LIBRARY, "my:own=" LIBRARY};
+    static const char *const taken[] = {"jemalloc=" LIBRARY, "mimalloc=" LIBRARY,       "tcmalloc=" LIBRARY,
+                                        "mine=" LIBRARY,     "pool:arena=256K,pool=4K", "pool:3.9,keep=0"};
+    struct allocator allocator;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        if (allocator_parse(refused[i], &allocator, &diag) != ERR_USAGE)
+            fail_msg("'%s' is not refused", refused[i]);
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        if (allocator_parse(taken[i], &allocator, &diag))
+            fail_msg("'%s': %s", taken[i], diag.text);
+    assert_int_equal(allocator_parse("system=" LIBRARY, &allocator, &diag), ERR_USAGE);
+    assert_non_null(strstr(diag.text, "my-system=" LIBRARY));
+}
+
 static void lists_keep_their_order_and_refuse_doubles_and_gaps(void **state) {
     (void)state;
     struct allocator_list list;
@@ -124,6 +144,7 @@ int main(void) {
         cmocka_unit_test(a_misspelt_name_names_the_nearest),
         cmocka_unit_test(a_library_is_found_through_the_search_path_or_its_package_is_told),
         cmocka_unit_test(a_named_library_must_be_a_file_that_can_be_preloaded),
+        cmocka_unit_test(a_built_in_name_cannot_stand_for_a_library),
         cmocka_unit_test(lists_keep_their_order_and_refuse_doubles_and_gaps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

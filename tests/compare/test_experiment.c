@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "compare/report_json.h"
+#include "compare/report_summary.h"
 #include "compare/report_text.h"
 
 static struct diag diag;
@@ -65,7 +66,9 @@ static void rounds_alternate_their_order_and_null_is_in_each(void **state) {
     assert_string_equal(order, "psn"
                                "nsp"
                                "psn"
-                               "psn"); /* and the memory passes */
+                               "psn" /* and the memory passes */
+                               "psn"
+                               "psn");
     assert_int_equal(experiment.rounds_done, 3);
     assert_int_equal(experiment.count, 3);
     assert_false(experiment.results[2].requested);
@@ -88,7 +91,7 @@ static void a_crash_is_a_row_and_the_others_stand(void **state) {
     (void)state;
     struct experiment experiment = measure("system,odd=" ODD_DIRECTORY "/odd_crash.so");
     assert_int_equal(experiment.results[0].status, RUN_DONE);
-    assert_int_equal(experiment.results[0].memory_count, 1);
+    assert_int_equal(experiment.results[0].memory_count, 3);
     assert_int_equal(experiment.results[1].status, RUN_CRASHED);
     assert_non_null(strstr(experiment.results[1].failure, "SIGSEGV"));
     experiment_clear(&experiment);
@@ -134,7 +137,7 @@ static char *text_of(const struct report *report, size_t width) {
     assert_non_null(out);
     assert_int_equal(report_text_print(report, width, out), ERR_OK);
     report_text_machine_print(report->experiment, width, out);
-    report_text_legend_print(width, out);
+    report_text_legend_print(&report->experiment->options, width, out);
     fclose(out);
     return text;
 }
@@ -158,6 +161,101 @@ static void the_text_says_what_it_must_within_the_page(void **state) {
                 fail_msg("wider than %zu: %.*s", width, (int)strcspn(line, "\n"), line);
         free(text);
     }
+    report_clear(&report);
+    experiment_clear(&experiment);
+}
+
+static void the_drained_columns_are_those_of_the_longest_quiet_time(void **state) {
+    (void)state;
+    struct trace_info info = {0};
+    struct report report;
+    for (size_t i = 0; i < 3; i++) {
+        static const uint64_t waits_ns[] = {0, 100000000, 1500000000};
+        static const char *const words[] = {"freed too, at once", "after 100 ms of quiet", "after 1.00 s of quiet"};
+        options.drain_wait_ns = waits_ns[i];
+        options.rounds = options.memory_rounds = 1;
+        struct experiment experiment = measure("system");
+        experiment.results[0].memories[0].reply.has_resident = 1;
+        experiment.results[0].memories[0].reply.drained[i].resident_bytes = (uint64_t)1234 << 20;
+        assert_int_equal(report_create(&info, &experiment, &report), ERR_OK);
+        char *text = text_of(&report, 400);
+        if (!strstr(text, words[i]) || !strstr(text, " 1234 "))
+            fail_msg("no '%s' or '1234' in:\n%s", words[i], text);
+        assert_non_null(strstr(text, "1 of 1 round"));
+        assert_non_null(strstr(text, "a single round tells"));
+        free(text);
+        report_clear(&report);
+        experiment_clear(&experiment);
+    }
+    options.drain_wait_ns = experiment_options_default().drain_wait_ns;
+    options.rounds = 3;
+    options.memory_rounds = experiment_options_default().memory_rounds;
+}
+
+static void every_distinct_reason_is_told_with_all_it_concerns(void **state) {
+    (void)state;
+    struct trace_info info = {0};
+    struct report report;
+    struct experiment experiment = measure("system,pool");
+    experiment.results[0].memories[0].reply.has_resident = 0;
+    for (size_t i = 0; i < experiment.results[0].memory_count; i++)
+        experiment.results[0].memories[i].reply.has_resident = 0;
+    for (size_t round = 0; round < 3; round++)
+        experiment.results[1].times[round].valid = false;
+    assert_int_equal(report_create(&info, &experiment, &report), ERR_OK);
+    char *text = text_of(&report, 400);
+    static const char *const words[] = {
+        "n/a: system: frag_avg_ratio, frag_at_live_peak_ratio, frag_at_resident_peak_ratio, resident_peak_bytes",
+        "smaps_rollup", "n/a: pool: ns_per_op: the allocator did not finish the run"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (!strstr(text, words[i]))
+            fail_msg("no '%s' in:\n%s", words[i], text);
+    free(text);
+    report_clear(&report);
+    experiment_clear(&experiment);
+}
+
+/* The text of a summary over traces of so many operations, at 10, 20, 30, … ns. */
+static char *summary_text(struct report *report, struct program_header *header, const uint64_t *operations,
+                          size_t count) {
+    struct report_summary summary = {0};
+    char *text = NULL;
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        header->summary.operation_count = operations[i];
+        report->sets[0].values[METRIC_NS_PER_OP].reason = NULL;
+        report->sets[0].values[METRIC_NS_PER_OP].estimate.value = 10 * (double)(i + 1);
+        assert_int_equal(report_summary_add(&summary, report), ERR_OK);
+    }
+    FILE *out = open_memstream(&text, &bytes);
+    assert_int_equal(report_summary_print(&summary, 120, out), ERR_OK);
+    fclose(out);
+    report_summary_clear(&summary);
+    return text;
+}
+
+static void short_traces_are_marked_and_left_out_of_the_means(void **state) {
+    (void)state;
+    struct trace_info info = {.name = (char *)(uintptr_t) "made-up"};
+    struct program_header header = *program.header;
+    struct program copy = program;
+    struct report report;
+    struct experiment experiment = measure("system");
+    copy.header = &header;
+    experiment.program = &copy;
+    assert_int_equal(report_create(&info, &experiment, &report), ERR_OK);
+    char *text = summary_text(&report, &header, (const uint64_t[]){100000, 99999, 100000}, 3);
+    if (!strstr(text, "made-up *") || !strstr(text, "* fewer than") || !strstr(text, "17.32"))
+        fail_msg("%s", text);
+    free(text);
+    text = summary_text(&report, &header, (const uint64_t[]){100000, 100000}, 2);
+    if (strstr(text, "*") || !strstr(text, "14.14"))
+        fail_msg("%s", text);
+    free(text);
+    text = summary_text(&report, &header, (const uint64_t[]){1, 2}, 2);
+    if (strstr(text, "nan") || !strstr(text, "n/a"))
+        fail_msg("%s", text);
+    free(text);
     report_clear(&report);
     experiment_clear(&experiment);
 }
@@ -194,7 +292,7 @@ static void every_metric_is_a_value_or_null_with_a_reason(json_t *metrics) {
         }
         assert_true(json_is_number(value));
         if (metric_infos[i].class == METRIC_NOISY)
-            assert_int_equal(json_array_size(json_object_get(metric, "samples")), metric_infos[i].per_round ? 3 : 1);
+            assert_int_equal(json_array_size(json_object_get(metric, "samples")), 3);
     }
 }
 
@@ -295,6 +393,9 @@ int main(void) {
         cmocka_unit_test(a_library_without_malloc_stops_before_anything_is_measured),
         cmocka_unit_test(an_interrupted_experiment_keeps_its_whole_rounds),
         cmocka_unit_test(the_text_says_what_it_must_within_the_page),
+        cmocka_unit_test(the_drained_columns_are_those_of_the_longest_quiet_time),
+        cmocka_unit_test(every_distinct_reason_is_told_with_all_it_concerns),
+        cmocka_unit_test(short_traces_are_marked_and_left_out_of_the_means),
         cmocka_unit_test(the_json_follows_schema_1),
         cmocka_unit_test(a_peak_beyond_the_machine_is_refused_unless_untouched),
         cmocka_unit_test(a_trace_without_operations_has_reasons_instead_of_figures),

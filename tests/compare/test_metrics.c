@@ -56,6 +56,7 @@ static int experiment_make(void **state) {
     experiment = (struct experiment){.program = &program, .results = results, .count = 3, .null_index = 2};
     experiment.options = experiment_options_default();
     experiment.options.rounds = 2;
+    experiment.options.memory_rounds = 1;
     static const enum worker_backend backends[] = {WORKER_LIBC, WORKER_POOL, WORKER_NULL};
     static const uint64_t elapsed[3][2] = {{4400, 8000}, {8000, 8800}, {400, 800}};
     for (size_t i = 0; i < 3; i++) {
@@ -98,6 +99,7 @@ static void return_follows_the_definitions(void **state) {
     near(&set.values[METRIC_DRAINED_RESIDENT], 3.0 * MIB);
     near(&set.values[METRIC_DRAINED_RESIDENT_100MS], 2.0 * MIB);
     near(&set.values[METRIC_DRAINED_RETURN], 1 - 3.0 / 10);
+    near(&set.values[METRIC_DRAINED_RETURN_QUIET], 1 - 2.0 / 10);
     assert_non_null(set.values[METRIC_DRAINED_RESIDENT_1S].reason);
     assert_non_null(set.values[METRIC_ARENAS_MAPPED].reason);
     metric_set_clear(&set);
@@ -150,6 +152,38 @@ static void a_missing_round_is_left_out_not_counted_as_zero(void **state) {
     for (size_t i = 0; i < METRIC_COUNT; i++)
         if (i != METRIC_NULL_NS_PER_OP)
             assert_non_null(set.values[i].reason);
+    metric_set_clear(&set);
+}
+
+static void an_interrupted_experiment_has_samples_of_its_whole_rounds(void **state) {
+    (void)state;
+    struct metric_set set;
+    experiment.interrupted = true;
+    experiment.rounds_done = 1;
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    assert_int_equal(set.values[METRIC_NS_PER_OP].sample_count, 1);
+    near(&set.values[METRIC_NS_PER_OP], 10);
+    metric_set_clear(&set);
+    experiment.rounds_done = 0; /* and half of the first round is better than nothing */
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    near(&set.values[METRIC_NS_PER_OP], 10);
+    metric_set_clear(&set);
+    times[0][0].valid = times[0][1].valid = false;
+    results[0].memory_count = 0;
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    assert_non_null(strstr(set.values[METRIC_NS_PER_OP].reason, "interrupted"));
+    assert_non_null(strstr(set.values[METRIC_FRAG_AVG].reason, "interrupted"));
+    metric_set_clear(&set);
+}
+
+static void without_memory_passes_the_reason_is_that_none_was_asked_for(void **state) {
+    (void)state;
+    struct metric_set set;
+    experiment.options.memory_rounds = 0;
+    results[0].memory_count = 0;
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    assert_string_equal(set.values[METRIC_FRAG_AVG].reason, "no memory pass was asked for");
+    near(&set.values[METRIC_NS_PER_OP], 14);
     metric_set_clear(&set);
 }
 
@@ -224,6 +258,25 @@ static void too_little_that_could_go_back_gives_no_share(void **state) {
     metric_set_clear(&set);
 }
 
+static void of_a_plateau_the_fullest_point_is_the_peak(void **state) {
+    (void)state;
+    struct metric_set set;
+    for (size_t i = 2; i < 5; i++)
+        curve_samples[i].resident_bytes = 10 * MIB + 4096 * i; /* a page more at every sample, while live falls to 1 */
+    assert_int_equal(metric_set_compute(&experiment, 0, &set), ERR_OK);
+    near(&set.values[METRIC_FRAG_AT_RESIDENT_PEAK], (10.0 * MIB + 8192) / (8 * MIB));
+    near(&set.values[METRIC_RESIDENT_PEAK], 10.0 * MIB + 4 * 4096);
+    metric_set_clear(&set);
+    struct worker_sample flat[] = {{.live_bytes = 1, .resident_bytes = 5},
+                                   {.live_bytes = 3, .resident_bytes = 8},
+                                   {.live_bytes = 4, .resident_bytes = 8},
+                                   {.live_bytes = 4, .resident_bytes = 8},
+                                   {.live_bytes = 9, .resident_bytes = 7}};
+    struct curve curve = {flat, 5, 4};
+    assert_int_equal(curve_peak_fullest(&curve, curve_resident, curve_live, 0), 2);
+    assert_int_equal(curve_peak_fullest(&curve, curve_resident, curve_live, 0.2), 4);
+}
+
 static void extra_samples_do_not_shift_a_mean(void **state) {
     (void)state;
     struct worker_sample dense[] = {{.operation_index = 0, .live_bytes = 0},
@@ -256,12 +309,15 @@ int main(void) {
         cmocka_unit_test_setup(arenas_are_counted_for_the_pool_only, experiment_make),
         cmocka_unit_test_setup(times_are_net_of_the_null_run_of_their_round, experiment_make),
         cmocka_unit_test_setup(a_missing_round_is_left_out_not_counted_as_zero, experiment_make),
+        cmocka_unit_test_setup(an_interrupted_experiment_has_samples_of_its_whole_rounds, experiment_make),
+        cmocka_unit_test_setup(without_memory_passes_the_reason_is_that_none_was_asked_for, experiment_make),
         cmocka_unit_test_setup(ratios_are_not_given_for_a_tiny_live_set, experiment_make),
         cmocka_unit_test_setup(what_cannot_be_seen_is_not_available, experiment_make),
         cmocka_unit_test_setup(a_peak_at_the_end_has_no_trough, experiment_make),
         cmocka_unit_test_setup(nothing_given_back_is_a_trough_return_of_zero, experiment_make),
         cmocka_unit_test_setup(what_becomes_resident_behind_the_trough_is_not_returned_there, experiment_make),
         cmocka_unit_test_setup(too_little_that_could_go_back_gives_no_share, experiment_make),
+        cmocka_unit_test_setup(of_a_plateau_the_fullest_point_is_the_peak, experiment_make),
         cmocka_unit_test(extra_samples_do_not_shift_a_mean),
         cmocka_unit_test(every_metric_has_a_key_unit_and_definition),
     };
