@@ -4,6 +4,7 @@
 
 #include "cli/arguments.h"
 #include "cli/check_against.h"
+#include "cli/check_repair.h"
 #include "cli/commands.h"
 #include "cli/message.h"
 #include "core/base/units.h"
@@ -12,6 +13,8 @@
 
 struct check_values {
     bool quiet;
+    bool repair;
+    const char *output;  /* of repair */
     const char *against; /* NULL: only validate */
     const char *pool;
     const char *residues;
@@ -24,6 +27,8 @@ static const struct check_values check_defaults = {.stats_every = 100000};
 
 static const struct option_spec check_options[] = {
     {"quiet", 'q', OPTION_FLAG, NULL, AT(quiet), "print nothing for valid traces, and where allocators agree"},
+    {"repair", 0, OPTION_FLAG, NULL, AT(repair), "write what is whole in a damaged trace as a new trace (needs -o)"},
+    {"output", 'o', OPTION_TEXT, "OUT.yaml", AT(output), "the new trace's description, its events beside it"},
     {"against", 0, OPTION_TEXT, "CPYTHON", AT(against),
      "hold the pool against a real CPython: cpython:3.11 or cpython:/path/libpython3.11.so.1.0"},
     {"stats-every", 0, OPTION_COUNT, "N", AT(stats_every),
@@ -101,10 +106,25 @@ static int validity_tell(const char *path, bool quiet) {
     return check_code(err);
 }
 
+static int repair_run(const struct check_values *options, char **operands, size_t operand_count) {
+    struct trace_summary summary;
+    struct diag diag;
+    if (!options->output)
+        return message_failure("check: --repair needs -o OUT.yaml: the damaged trace stays as it is");
+    if (operand_count != 1 || options->against)
+        return message_failure("check: --repair mends one trace, and does nothing else");
+    bool is_valid = trace_check(operands[0], &summary, &diag) == ERR_OK;
+    return check_repair_run(operands[0], options->output, is_valid ? NULL : &diag, options->quiet);
+}
+
 static int check_run(const void *values, char **operands, size_t operand_count) {
     const struct check_values *options = values;
     struct check_against against = {.stats_every = options->stats_every, .quiet = options->quiet};
     int worst = EXIT_CODE_DONE;
+    if (options->repair)
+        return repair_run(options, operands, operand_count);
+    if (options->output)
+        return message_failure("check: -o is for --repair");
     if (options->against) {
         struct diag diag;
         if (check_against_open(options->against, options->pool, options->residues, &against, &diag))
@@ -123,7 +143,7 @@ static int check_run(const void *values, char **operands, size_t operand_count) 
 const struct command command_check = {
     .name = "check",
     .operands = "TRACE…",
-    .summary = "validate traces",
+    .summary = "validate traces; mend what can be mended",
     .description =
         "Reads each trace to its end: the description's keys and types, the events file's checksum, every member of "
         "it, every event (frees and reallocs of blocks that are alive, sizes, threads), and the summary against what "
@@ -132,10 +152,15 @@ const struct command command_check = {
         "libpython, in lock-step in a process of its own; every block's place (the number of its arena and the offset "
         "in it) and the statistics texts must be equal. Raw-domain operations do not concern that allocator and are "
         "only counted. The first difference is told on stdout.\n"
+        "With --repair, a new trace is written of the events that are whole: those of all members of the events file "
+        "before the first damage, up to the first event that contradicts those before it. Its description keeps the "
+        "texts of the old one and says what was lost; when that cannot be read, a short one is made from the events. "
+        "What was kept and lost is told on stdout; exit code 0: the new trace was written; 2: it was not.\n"
         "Exit code 0: all valid, and in agreement; 1: at least one is not valid (told on stderr) or differs; 2: at "
         "least one could not be read, or there is no such libpython.\n",
     .examples = "  mmreplay check traces/samples/*.yaml\n"
                 "  mmreplay check --against cpython:3.11 traces/samples/python-batch.yaml\n"
+                "  mmreplay check --repair -o mended.yaml cut.yaml\n"
                 "  mmreplay check -q app.yaml && echo good\n",
     .options = check_options,
     .values_bytes = sizeof(struct check_values),

@@ -1,7 +1,9 @@
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,9 +37,11 @@ static const struct option_spec record_options[] = {
     {"provenance", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(provenance), "where the trace comes from, why it was made"},
     {"licence", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(licence), "under what terms the trace may be used"},
     {"ring", 0, OPTION_BYTES, "SIZE", RECORD_FIELD(ring_bytes),
-     "shared memory per thread, a power of two from 4K (default: 1M)"},
+     "shared memory per thread, a power of two from 4K to 1G (default: 1M)"},
     {0},
 };
+
+static const struct record_values record_defaults = {.ring_bytes = RECORD_RING_BYTES_DEFAULT};
 
 /* Where the recording goes: one writer, begun anew when the program replaces itself by exec. */
 struct recorded_file {
@@ -113,10 +117,23 @@ static enum err trace_record(const struct record_values *values, const char *pat
     return err ? err : native_writer_finish(file->writer, info, diag);
 }
 
+static bool ring_is_possible(uint64_t bytes) {
+    return bytes >= RECORD_RING_BYTES_LEAST && bytes <= RECORD_RING_BYTES_MOST && (bytes & (bytes - 1)) == 0;
+}
+
+/* Dies by the signal that interrupted the recording, so that what started us knows. */
+static void signal_follow(int number) {
+    static const struct rlimit no_core = {0, 0};
+    fflush(stdout);
+    setrlimit(RLIMIT_CORE, &no_core);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 static int record_main(const void *values, char **operands, size_t operand_count) {
     const struct record_values *options = values;
     (void)operand_count;
-    char buffer[256];
+    char buffer[256], size[UNITS_TEXT_BYTES];
     const char *path = options->output;
     if (!path) {
         default_path(operands[0], buffer, sizeof buffer);
@@ -125,9 +142,12 @@ static int record_main(const void *values, char **operands, size_t operand_count
     size_t length = strlen(path);
     if (length <= 5 || length > 4096 || strcmp(path + length - 5, ".yaml") != 0)
         return message_failure("%s: the output must be named NAME.yaml", path);
+    if (!ring_is_possible(options->ring_bytes))
+        return message_failure("record: --ring wants a power of two from 4K to 1G, not %s",
+                               units_format_bytes(options->ring_bytes, size));
     struct recorded_file file = {.path = path};
     struct trace_info info = {0};
-    struct record_report report;
+    struct record_report report = {0};
     struct diag diag = {0};
     enum err err = trace_record(options, path, operands, &file, &info, &report, &diag);
     if (err)
@@ -136,6 +156,8 @@ static int record_main(const void *values, char **operands, size_t operand_count
         summary_print(path, &report, &info);
     native_writer_destroy(file.writer);
     trace_info_clear(&info);
+    if (report.signal_number)
+        signal_follow(report.signal_number);
     return err ? EXIT_CODE_FAILURE : EXIT_CODE_DONE;
 }
 
@@ -152,6 +174,8 @@ const struct command command_record = {
         "The program may end in any way, a crash or kill -9 included: what it did until then is in the trace, and the "
         "description says how it ended. When it replaces itself by exec (a wrapper script), the trace is that of the "
         "last image. Children are not recorded.\n"
+        "^C goes to the program as always; the recorder waits for its end, writes the trace, says so and then dies by "
+        "that signal, so that a shell's loop stops. SIGTERM and SIGHUP are passed on and end it the same way.\n"
         "Exit code 0: the trace was written, whatever the program's own exit code was (a warning tells); 2: it was "
         "not: "
         "statically linked or setuid program, interpreter run with PYTHONMALLOC or -X dev, no event at all, no "
@@ -161,6 +185,7 @@ const struct command command_record = {
                 "  mmreplay record -- sh -c 'ulimit -s unlimited; exec ./solver'\n",
     .options = record_options,
     .values_bytes = sizeof(struct record_values),
+    .defaults = &record_defaults,
     .operands_min = 1,
     .operands_max = SIZE_MAX,
     .ends_at_operand = true,

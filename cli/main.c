@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <string.h>
 
 #include "cli/arguments.h"
@@ -56,5 +57,6 @@ static int dispatch(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     streams_hold();
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is an error to be told, with cleanup, not the end */
     return output_finish(dispatch(argc, argv));
 }

@@ -1,8 +1,9 @@
 /**
  * events_reader.h: NAME.events.gz back to events, in one pass that also checks everything there is to check.
  *
- * Memory: below 1 MiB for files of this project's writer, below 3 MiB for any, plus 64 bytes per thread; never
- * O(trace).
+ * Memory: below 1 MiB where members unpack to 512 KiB (nearly all of this project's writer); about 4.3 MiB for the
+ * largest members that the format allows, as a hostile file has them. To that comes the decoder's state per thread
+ * (events_decoder.h; its tables double, so up to twice the figures there). Never O(trace).
  */
 #ifndef MMREPLAY_FORMATS_EVENTS_READER_H
 #define MMREPLAY_FORMATS_EVENTS_READER_H

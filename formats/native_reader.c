@@ -12,8 +12,7 @@ struct native_reader {
     struct events_reader *events;
 };
 
-/* The path of `file` in the folder of `beside`; owned by the caller. */
-static char *path_beside(const char *beside, const char *file) {
+char *native_events_path(const char *beside, const char *file) {
     const char *slash = strrchr(beside, '/');
     size_t folder_bytes = slash ? (size_t)(slash + 1 - beside) : 0;
     size_t file_bytes = strlen(file) + 1;
@@ -38,7 +37,7 @@ static enum err native_fill(struct native_reader *reader, const char *path, stru
     enum err err = description_load(path, &reader->info, diag);
     if (err)
         return err;
-    char *events_path = path_beside(path, reader->info.events_file);
+    char *events_path = native_events_path(path, reader->info.events_file);
     if (!events_path)
         return diag_set(diag, ERR_NOMEM, path, "out of memory");
     struct events_expected expected = {.sha256 = reader->info.events_sha256,

@@ -6,6 +6,9 @@
 
 #include "formats/format_table.h"
 
+/** The path of `file` in the folder of `beside`. @return owned by the caller, NULL: out of memory. */
+char *native_events_path(const char *beside, const char *file);
+
 extern const struct format native_format;
 
 #endif

@@ -155,3 +155,36 @@ refused() {
     ! grep -q $'\033' <<<"$output"
     refused $'mmreplay: no?[2Jsuch file: cannot open' info $'no\033[2Jsuch\nfile'
 }
+
+@test "check --repair makes a valid trace of a cut one and says what was lost" {
+    cp "$SAMPLES"/git.yaml cut.yaml
+    sed -i 's/^  file: .*/  file: cut.events.gz/' cut.yaml
+    head -c $(($(stat -c %s "$SAMPLES"/git.events.gz) * 2 / 3)) "$SAMPLES"/git.events.gz >cut.events.gz
+    run_split check cut.yaml
+    [[ "$errors" == *"1 whole members before it (262,144 events) can be salvaged by 'mmreplay check --repair'"* ]]
+    run_split check --repair -o mended.yaml cut.yaml
+    [ "$status" -eq 0 ]
+    [ "${lines[0]}" = "mended.yaml: written: 262,144 of 523,333 events kept" ]
+    [ "${lines[1]}" = "  lost: 261,189 events" ]
+    [[ "${lines[2]}" == "  the events: cut.events.gz: byte "*": the events file is cut here"* ]]
+    grep -q 'lost: 261189' mended.yaml
+    run_split check mended.yaml
+    [ "$status" -eq 0 ]
+    rm cut.yaml
+    run_split check --repair -o alone.yaml cut.events.gz
+    [ "$status" -eq 0 ]
+    run_split check -q alone.yaml
+    [ "$status" -eq 0 ]
+}
+
+@test "check --repair refuses what it cannot do, with exit code 2" {
+    refused "check: --repair needs -o OUT.yaml" check --repair good.yaml
+    refused "check: -o is for --repair" check -o x.yaml good.yaml
+    refused "check: --repair mends one trace" check --repair -o x.yaml good.yaml good.yaml
+    refused "choose another name" check --repair -o good.yaml good.yaml
+    : >good.events.gz
+    refused "good.events.gz: the events file is empty" check --repair -o x.yaml good.yaml
+    refused "nothere.yaml: cannot open" check --repair -o x.yaml nothere.yaml
+    [ ! -e x.yaml ]
+    [ ! -e x.events.gz ]
+}

@@ -55,7 +55,7 @@ setup() {
     [ "$errors" = "mmreplay: /no/such/program: no such program" ]
     run_split record -o x.yaml -- env -i ls
     [ "$status" -eq 2 ]
-    [[ "$errors" == "mmreplay: env replaced itself by "*"ls, which never loaded the recorder: is its environment cleared, or its address space limited?" ]]
+    [[ "$errors" == "mmreplay: env replaced itself by "*"ls, which never loaded the recorder: does it run as another user or in a user namespace ("*" is its environment cleared, or its address space limited?" ]]
     [ "$(echo *)" = "stderr stdout" ]
 }
 
@@ -102,4 +102,76 @@ setup() {
     [ "$status" -eq 2 ]
     [[ "$errors" == "mmreplay: dir.yaml: this is a directory;"* ]]
     [ ! -e ran ]
+}
+
+@test "what is no program is told for what it is" {
+    run_split record -- /etc/passwd
+    [ "$status" -eq 2 ]
+    [[ "$errors" == "mmreplay: /etc/passwd: it is not executable"* ]]
+    run_split record -- /tmp
+    [ "$errors" = "mmreplay: /tmp: this is a directory, not a program" ]
+    run_split record -- ''
+    [ "$errors" = "mmreplay: '': the program's name is empty" ]
+    echo 'exit 0' >plain
+    PATH=$PWD:$PATH run_split record -- plain
+    [[ "$errors" == "mmreplay: plain: it is not executable"* ]]
+    run_split record -- no-such-program-here
+    [ "$errors" = "mmreplay: no-such-program-here: no such program in PATH" ]
+}
+
+@test "a ring that is no power of two from 4K to 1G is refused by name" {
+    for size in 5K 0 1K 2G 1T; do
+        run_split record --ring "$size" -- touch ran
+        [ "$status" -eq 2 ]
+        [[ "$errors" == "mmreplay: record: --ring wants a power of two from 4K to 1G, not "* ]]
+    done
+    [ ! -e ran ]
+    run_split record -o ring.yaml --ring 4K -- sort /dev/null
+    [ "$status" -eq 0 ]
+}
+
+@test "a limit on file sizes is an error and leaves nothing behind; the program keeps the signal's default" {
+    run bash -c 'ulimit -f 4; "$MMREPLAY" record -o limited.yaml -- sort /etc/passwd >/dev/null'
+    [ "$status" -eq 2 ]
+    [[ "$output" == "mmreplay: "*"File too large" ]]
+    [ "$(find . -name 'limited*' | wc -l)" -eq 0 ]
+    run_split record -o default.yaml -- grep SigIgn /proc/self/status
+    [ "$status" -eq 0 ]
+    ignored=$((16#${output##*[[:space:]]}))
+    [ $((ignored >> 24 & 1)) -eq 0 ] # SIGXFSZ is 25
+}
+
+@test "an interrupted recorder finishes the trace, says so and dies by the signal" {
+    for signal in INT TERM; do
+        code=0
+        command -v python3 >/dev/null || skip "no python3"
+        python3 - "$signal" <<'END' || code=$?
+import os, signal, subprocess, sys, time
+child = subprocess.Popen([os.environ["MMREPLAY"], "record", "-o", "waits.yaml", "--", "bash", "-c",
+                          "trap 'exit 3' INT TERM; echo begun; while :; do sleep 0.05; done"],
+                         stdout=open("begun", "w"), stderr=open("told", "w"), start_new_session=True,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+while not os.path.getsize("begun"):
+    time.sleep(0.01)
+number = getattr(signal, "SIG" + sys.argv[1])
+if number == signal.SIGINT:
+    os.killpg(child.pid, number)
+else:
+    child.send_signal(number)
+sys.exit(0 if child.wait() == -number else 1)
+END
+        [ "$code" -eq 0 ]
+        grep -q "the program ended with exit 3" told
+        grep -q "waits.yaml: .* events in" told
+        run_split check waits.yaml
+        [ "$status" -eq 0 ]
+        rm waits.yaml waits.events.gz
+    done
+}
+
+@test "a program that runs as another user is told as the likely cause" {
+    command -v setpriv >/dev/null && [ "$(id -u)" -eq 0 ] || skip "needs setpriv and root"
+    run_split record -o x.yaml -- setpriv --reuid 65534 --regid 65534 --clear-groups sort /dev/null
+    [ "$status" -eq 2 ] || skip "such a one may open it here"
+    [[ "$errors" == *"does it run as another user"* ]]
 }

@@ -1,6 +1,7 @@
 /* What is recorded is what the program did: every event is applied to a tracker, which refuses anything impossible. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -91,6 +92,13 @@ static void recording_run(struct recording *recording, uint64_t ring_bytes, uint
 static const struct trace_summary *counted(const struct recording *recording) {
     assert_non_null(recording->tracker);
     return tracker_summary(recording->tracker);
+}
+
+static bool warns(const struct recording *recording, const char *words) {
+    for (uint32_t i = 0; i < recording->report.warning_count; i++)
+        if (strstr(recording->report.warnings[i], words))
+            return true;
+    return false;
 }
 
 static void recording_clear(struct recording *recording) {
@@ -188,6 +196,8 @@ static void threads_killed_in_the_middle_leave_a_valid_trace(void **state) {
         assert_int_equal(strncmp(recording.info.capture_end, "signal 9 (SIGKILL)", 18), 0);
         assert_int_equal(counted(&recording)->thread_count, 5);
         assert_true(counted(&recording)->event_count > 1000);
+        assert_int_equal(warns(&recording, "cut short"), recording.report.torn_count > 0);
+        assert_int_equal(recording.report.signal_number, 0);
         recording_clear(&recording);
     }
 }
@@ -293,6 +303,8 @@ static void what_cannot_be_recorded_is_said(void **state) {
         (char *[]){(char[]){"env"}, (char[]){"-i"}, program("traced_end"), (char[]){"_exit"}, (char[]){"5"}, NULL},
         ERR_UNSUPPORTED, "never loaded the recorder");
     assert_refused((char *[]){(char[]){"no-such-program-here"}, NULL}, ERR_NOT_FOUND, "no such program");
+    assert_refused((char *[]){(char[]){"/"}, NULL}, ERR_NOT_FOUND, "a directory");
+    assert_refused((char *[]){(char[]){"/etc/passwd"}, NULL}, ERR_NOT_FOUND, "not executable");
 }
 
 static void a_failing_sink_ends_the_recording_but_not_the_program(void **state) {

@@ -19,12 +19,18 @@
 
 /* Signals while a program is recorded. Static, because a handler knows nothing else: one recording at a time. */
 static volatile sig_atomic_t signalled_pid;
+static volatile sig_atomic_t signal_noted;
 
 struct signal_guard {
     struct sigaction interrupt, quit, terminate, hangup;
 };
 
+static void signal_note(int number) {
+    signal_noted = number;
+}
+
 static void signal_pass_on(int number) {
+    signal_noted = number;
     if (signalled_pid > 0)
         kill((pid_t)signalled_pid, number);
 }
@@ -38,8 +44,9 @@ static void signal_guard_one(int number, void (*handler)(int), struct sigaction 
 }
 
 static void signals_guard(struct signal_guard *guard) {
-    signal_guard_one(SIGINT, SIG_IGN, &guard->interrupt);
-    signal_guard_one(SIGQUIT, SIG_IGN, &guard->quit);
+    signal_noted = 0;
+    signal_guard_one(SIGINT, signal_note, &guard->interrupt);
+    signal_guard_one(SIGQUIT, signal_note, &guard->quit);
     signal_guard_one(SIGTERM, signal_pass_on, &guard->terminate);
     signal_guard_one(SIGHUP, signal_pass_on, &guard->hangup);
 }
@@ -112,6 +119,10 @@ static void report_judge(const struct record_shared *shared, struct record_repor
                  "%" PRIu64 " blocks were freed unseen (another library's free?); the trace frees them "
                  "where their address came up again",
                  report->missed_free_count);
+    if (report->torn_count)
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "%" PRIu64 " call%s that the program's end cut short %s left out", report->torn_count,
+                 report->torn_count > 1 ? "s" : "", report->torn_count > 1 ? "are" : "is");
     if (atomic_load(&shared->malloc_elsewhere))
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
                  "the program brings its own malloc; only what passed through the preloaded one is here");
@@ -124,7 +135,8 @@ static enum err recording_judge(const struct record_session *session, const stru
     if (report->image_count == 0)
         return diag_set(diag, ERR_UNSUPPORTED, NULL,
                         "%s never loaded the recorder: is it setuid, has it file capabilities, does it clear its "
-                        "environment, or is its address space too small for the rings (see --ring)?",
+                        "environment, is its address space too small for the rings (see --ring), or does it run as "
+                        "another user, who may not open the recorder's /proc/PID/fd?",
                         command);
     if (atomic_load(&shared->exec_pending)) {
         char path[RECORD_TEXT_BYTES];
@@ -133,9 +145,9 @@ static enum err recording_judge(const struct record_session *session, const stru
         enum err err = path[0] ? record_probe(path, diag) : ERR_OK;
         return err ? err
                    : diag_set(diag, ERR_UNSUPPORTED, NULL,
-                              "%s replaced itself by %.400s, which never loaded the recorder: is its environment "
-                              "cleared, or its "
-                              "address space limited?",
+                              "%s replaced itself by %.400s, which never loaded the recorder: does it run as another "
+                              "user or in a user namespace (setpriv, su, unshare; such a one may not open the "
+                              "recorder's /proc/PID/fd), is its environment cleared, or its address space limited?",
                               command, path);
     }
     if (atomic_load(&shared->hooks_lost))
@@ -290,5 +302,6 @@ enum err record_run(const struct record_options *options, const struct record_ou
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     recorder_clear(&recorder);
     signals_restore(&guard);
+    report->signal_number = signal_noted;
     return err;
 }

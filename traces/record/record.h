@@ -21,8 +21,10 @@
 
 enum {
     RECORD_RING_BYTES_DEFAULT = 1 << 20, /**< 65,536 records: about 3 ms of a thread that does nothing but allocate */
-    RECORD_RING_COUNT_DEFAULT = 256,     /**< threads that are alive at once beyond this share a ring */
-    RECORD_WARNING_COUNT_MAX = 8,
+    RECORD_RING_BYTES_LEAST = 1 << 12,
+    RECORD_RING_BYTES_MOST = 1 << 30,
+    RECORD_RING_COUNT_DEFAULT = 256, /**< threads that are alive at once beyond this share a ring */
+    RECORD_WARNING_COUNT_MAX = 12,
     RECORD_WARNING_BYTES = 320
 };
 
@@ -55,13 +57,15 @@ struct record_report {
     uint64_t wait_count;         /**< times the program had to wait for the recorder */
     uint32_t image_count;        /**< 1 + execs */
     int wait_status;             /**< as waitpid gives it */
+    int signal_number;           /**< the last of SIGINT, SIGQUIT, SIGTERM, SIGHUP that came meanwhile; 0: none. Set
+                                    after a failure, too */
     uint32_t warning_count;
     char warnings[RECORD_WARNING_COUNT_MAX][RECORD_WARNING_BYTES]; /**< for a person: fact, cause, what to try */
 };
 
 /**
- * Runs the command to its end and records it. SIGINT and SIGQUIT are ignored meanwhile (the terminal sends them to the
- * program too); SIGTERM and SIGHUP are passed on to it. One recording at a time per process.
+ * Runs the command to its end and records it. SIGINT and SIGQUIT are only noted meanwhile (the terminal sends them to
+ * the program too); SIGTERM and SIGHUP are noted and passed on to it. One recording at a time per process.
  *
  * A failing sink ends the recording, not the program: it runs on unrecorded, is waited for, and the sink's error is
  * returned.

@@ -1,6 +1,7 @@
 #include "traces/record/record_probe.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -22,15 +23,26 @@ enum { MACHINE = EM_RISCV };
 enum { MACHINE = EM_NONE };
 #endif
 
-static bool is_program(const char *path) {
+/* NULL: `path` can be run; otherwise why not. */
+static const char *program_fault(const char *path) {
     struct stat status;
-    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && access(path, X_OK) == 0;
+    if (stat(path, &status))
+        return errno == EACCES ? "permission denied on the way to it" : "no such program";
+    if (S_ISDIR(status.st_mode))
+        return "this is a directory, not a program";
+    if (!S_ISREG(status.st_mode))
+        return "this is no regular file, so no program";
+    return access(path, X_OK) ? "it is not executable (see chmod +x, or name its interpreter)" : NULL;
 }
 
-static bool path_search(const char *command, char out[PATH_MAX]) {
+/* NULL: *out can be run; otherwise why nothing was found. */
+static const char *path_search(const char *command, char out[PATH_MAX]) {
+    const char *fault = NULL, *near_miss = NULL;
+    if (!*command)
+        return "the program's name is empty";
     if (strchr(command, '/')) {
         snprintf(out, PATH_MAX, "%s", command);
-        return is_program(out);
+        return program_fault(out);
     }
     const char *folders = getenv("PATH");
     if (!folders)
@@ -38,11 +50,14 @@ static bool path_search(const char *command, char out[PATH_MAX]) {
     while (*folders) {
         size_t length = strcspn(folders, ":");
         snprintf(out, PATH_MAX, "%.*s/%s", (int)(length ? length : 1), length ? folders : ".", command);
-        if (is_program(out))
-            return true;
+        fault = program_fault(out);
+        if (!fault)
+            return NULL;
+        if (access(out, F_OK) == 0)
+            near_miss = fault;
         folders += length + (folders[length] == ':');
     }
-    return false;
+    return near_miss ? near_miss : "no such program in PATH";
 }
 
 static size_t head_read(const char *path, char head[HEAD_BYTES]) {
@@ -107,8 +122,8 @@ static enum err file_probe(const char *path, int depth, struct diag *diag) {
 
 enum err record_probe(const char *command, struct diag *diag) {
     char path[PATH_MAX];
-    if (!path_search(command, path))
-        return diag_set(diag, ERR_NOT_FOUND, NULL, "%s: no such program%s", command,
-                        strchr(command, '/') ? "" : " in PATH");
+    const char *fault = path_search(command, path);
+    if (fault)
+        return diag_set(diag, ERR_NOT_FOUND, NULL, "%s: %s", *command ? command : "''", fault);
     return file_probe(path, 0, diag);
 }

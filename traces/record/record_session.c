@@ -16,18 +16,19 @@
 
 extern char **environ;
 
-enum { SLEEP_NS = 2 * 1000 * 1000, RING_BYTES_LOG2_MAX = 30 };
+enum { SLEEP_NS = 2 * 1000 * 1000 };
+_Static_assert((int)RECORD_RING_BYTES_LEAST == (int)RECORD_RING_BYTES_MIN, "one bound, told in two places");
 
 static uint64_t ring_bytes_of(const struct record_options *options) {
     uint64_t wanted = options->ring_bytes ? options->ring_bytes : RECORD_RING_BYTES_DEFAULT;
     uint64_t bytes = RECORD_RING_BYTES_MIN;
-    while (bytes < wanted && bytes < (uint64_t)1 << RING_BYTES_LOG2_MAX)
+    while (bytes < wanted && bytes < RECORD_RING_BYTES_MOST)
         bytes *= 2;
     return bytes;
 }
 
 enum err session_create(const struct record_options *options, struct record_session *out, struct diag *diag) {
-    if (options->ring_bytes > (uint64_t)1 << RING_BYTES_LOG2_MAX || options->ring_count > RECORD_RING_COUNT_MAX)
+    if (options->ring_bytes > RECORD_RING_BYTES_MOST || options->ring_count > RECORD_RING_COUNT_MAX)
         return diag_set(diag, ERR_USAGE, NULL, "rings are at most 1 GiB, and at most %d", RECORD_RING_COUNT_MAX);
     uint32_t ring_count = options->ring_count ? options->ring_count : RECORD_RING_COUNT_DEFAULT;
     uint64_t ring_bytes = ring_bytes_of(options);
@@ -39,7 +40,9 @@ enum err session_create(const struct record_options *options, struct record_sess
     if (ftruncate(fd, (off_t)bytes) == 0)
         memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
     if (memory == MAP_FAILED) {
-        diag_errno(diag, ERR_IO, NULL, "cannot map the shared memory");
+        diag_errno(diag, ERR_IO, NULL,
+                   errno == EFBIG ? "cannot map the shared memory (the limit on file sizes, ulimit -f, counts for it)"
+                                  : "cannot map the shared memory");
         close(fd);
         return ERR_IO;
     }
@@ -116,6 +119,7 @@ static enum err environment_make(struct record_session *session, const char *shi
 static void child_run(struct record_session *session, char *const *argv, char *const *environment, int report_fd) {
     signal(SIGINT, session->keeps_interrupt_ignored ? SIG_IGN : SIG_DFL);
     signal(SIGQUIT, session->keeps_quit_ignored ? SIG_IGN : SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL); /* ignored by the tool, which wants an error instead */
     atomic_store(&session->shared->target_pid, (uint32_t)getpid());
     execvpe(argv[0], argv, environment);
     int failure = errno;
