@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
@@ -18,7 +19,7 @@
 #include "core/base/units.h"
 #include "formats/format.h"
 
-enum { WIDTH_DEFAULT = 120, WIDTH_MIN = 60 };
+enum { WIDTH_DEFAULT = 120, WIDTH_MIN = 60, FAILURE_BYTES = 2304 };
 
 struct replay_values {
     const char *allocators; /* NULL: the default list, of which a missing library is only a warning */
@@ -96,6 +97,8 @@ struct replay_session {
     size_t width;
     size_t measured_count; /* allocators with at least one time, over all traces */
     size_t reported_count;
+    size_t failed_count; /* traces that could not be replayed to their end */
+    char last_failure[FAILURE_BYTES];
 };
 
 static void progress_tell(void *ctx, size_t done, size_t total, const char *allocator) {
@@ -149,9 +152,9 @@ static enum err json_open(struct replay_session *session, struct diag *diag) {
 }
 
 static enum err json_finish(struct replay_session *session, struct diag *diag) {
-    const char *path = session->values->json;
     if (!session->json)
         return ERR_OK;
+    const char *path = session->values->json;
     if (!session->json_file)
         return report_json_write(session->json, stdout) ? diag_set(diag, ERR_IO, NULL, "cannot write the output")
                                                         : ERR_OK;
@@ -193,9 +196,7 @@ static enum err values_check(const struct replay_values *values, struct diag *di
 static enum err session_open(struct replay_session *session, const struct replay_values *values, struct diag *diag) {
     session->values = values;
     session->width = width_find();
-    enum err err = values_check(values, diag);
-    if (!err)
-        err = libexec_path("mmreplay-worker", session->worker_path, sizeof session->worker_path, diag);
+    enum err err = libexec_path("mmreplay-worker", session->worker_path, sizeof session->worker_path, diag);
     if (!err)
         err = values->allocators ? allocator_list_parse(values->allocators, &session->list, diag)
                                  : default_list_make(&session->list, diag);
@@ -252,12 +253,12 @@ static enum err program_measure(struct replay_session *session, const struct tra
     if (err)
         return err;
     err = report_create(info, &experiment, &report);
-    if (err)
+    if (err) {
         diag_set(diag, err, NULL, "out of memory");
-    else
+    } else {
         err = report_deliver(session, &report, diag);
-    if (!err)
         report_clear(&report);
+    }
     experiment_clear(&experiment);
     if (!err && !caught_signal)
         err = replay_stats_tell(&session->stats, info->name ? info->name : "trace", program, &session->list, diag);
@@ -283,29 +284,80 @@ static enum err trace_replay(struct replay_session *session, const char *path, s
     return err;
 }
 
+/* A result that took the place of what it was made from would be the end of both. */
+static enum err output_check(const char *output, const char *input, struct diag *diag) {
+    struct stat out, in;
+    if (stat(output, &out))
+        return ERR_OK;
+    if (S_ISDIR(out.st_mode))
+        return diag_set(diag, ERR_USAGE, output, "is a directory; give the name of a file for the result");
+    if (!stat(input, &in) && out.st_dev == in.st_dev && out.st_ino == in.st_ino)
+        return diag_set(diag, ERR_USAGE, output, "is an input of this very replay; give another file for the result");
+    return ERR_OK;
+}
+
+/* Of the trace's description and of its events file, which lies beside it. */
+static enum err outputs_check(const struct replay_values *values, const char *trace, const char *events_file,
+                              struct diag *diag) {
+    const char *const outputs[] = {values->json, values->pool_stats};
+    const char *slash = strrchr(trace, '/');
+    char events[PATH_MAX];
+    snprintf(events, sizeof events, "%.*s%s", slash ? (int)(slash + 1 - trace) : 0, trace,
+             events_file ? events_file : "");
+    enum err err = ERR_OK;
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0] && !err; i++) {
+        if (!outputs[i] || !*outputs[i] || strcmp(outputs[i], "-") == 0)
+            continue;
+        err = output_check(outputs[i], trace, diag);
+        if (!err)
+            err = output_check(outputs[i], events, diag);
+    }
+    return err;
+}
+
 /* A misspelt last trace should not cost the time of measuring all others first. */
-static enum err traces_probe(char **paths, size_t count, struct diag *diag) {
+static enum err traces_probe(const struct replay_values *values, char **paths, size_t count, struct diag *diag) {
     enum err err = ERR_OK;
     for (size_t i = 0; i < count && !err; i++) {
         struct trace_reader *reader = NULL;
         err = trace_reader_open(paths[i], &reader, diag);
+        if (!err)
+            err = outputs_check(values, paths[i], trace_reader_info(reader)->events_file, diag);
         trace_reader_close(reader);
     }
     return err;
 }
 
-static int replay_finish(struct replay_session *session, enum err err, struct diag *diag) {
+/* What stops one trace is told, and the others go on; a fault of an allocator, the same for all traces, is told once.
+ */
+static void failure_note(struct replay_session *session, const struct diag *diag) {
+    char text[FAILURE_BYTES];
     progress_clear();
-    if (session->reported_count && (!session->json || session->json_file)) {
+    fflush(stdout);
+    diag_format(diag, text, sizeof text);
+    if (strcmp(text, session->last_failure) != 0)
+        message_error(diag);
+    memcpy(session->last_failure, text, sizeof text);
+    session->failed_count++;
+}
+
+static void text_finish(const struct replay_session *session) {
+    if (!session->reported_count || (session->json && !session->json_file))
+        return;
+    putchar('\n');
+    if (session->summary.row_count > 1 && !report_summary_print(&session->summary, session->width, stdout))
         putchar('\n');
-        if (session->summary.row_count > 1 && !report_summary_print(&session->summary, session->width, stdout))
-            putchar('\n');
-        report_text_legend_print(&session->options, session->width, stdout);
-    }
-    if (!err)
-        err = json_finish(session, diag);
-    if (!err)
-        err = replay_stats_close(&session->stats, diag);
+    report_text_legend_print(&session->options, session->width, stdout);
+}
+
+/* Whatever went wrong, what was measured is written. */
+static int replay_finish(struct replay_session *session, size_t trace_count, enum err err, struct diag *diag) {
+    struct diag later;
+    progress_clear();
+    text_finish(session);
+    enum err write_err = session->reported_count ? json_finish(session, &later) : ERR_OK;
+    if (!write_err)
+        write_err = replay_stats_close(&session->stats, &later);
     session_close(session);
     if (caught_signal) {
         message_note("interrupted; what was measured is shown");
@@ -314,20 +366,30 @@ static int replay_finish(struct replay_session *session, enum err err, struct di
     }
     if (err)
         return message_error(diag);
+    if (write_err)
+        return message_error(&later);
+    if (session->failed_count && trace_count > 1)
+        message_note("%zu of %zu traces could not be replayed; the result has the others", session->failed_count,
+                     trace_count);
+    if (session->failed_count)
+        return EXIT_CODE_FAILURE;
     return session->measured_count ? EXIT_CODE_DONE : message_failure("no allocator could be measured");
 }
 
 static int replay_run(const void *values, char **operands, size_t operand_count) {
     struct replay_session session = {0};
     struct diag diag;
-    enum err err = session_open(&session, values, &diag);
+    enum err err = values_check(values, &diag);
     if (!err)
-        err = traces_probe(operands, operand_count, &diag);
+        err = traces_probe(values, operands, operand_count, &diag);
+    if (!err)
+        err = session_open(&session, values, &diag);
     if (!err)
         signals_catch();
     for (size_t i = 0; i < operand_count && !err && !caught_signal; i++)
-        err = trace_replay(&session, operands[i], &diag);
-    return replay_finish(&session, err, &diag);
+        if (trace_replay(&session, operands[i], &diag) && !caught_signal)
+            failure_note(&session, &diag);
+    return replay_finish(&session, operand_count, err, &diag);
 }
 
 const struct command command_replay = {
@@ -341,7 +403,9 @@ const struct command command_replay = {
         "cpython:3.11 or cpython:/path/libpython3.11.so.1.0 (the real one), or NAME=/path/lib.so for any malloc "
         "library; 'mmreplay allocators' tells which are here.\n"
         "An allocator that crashes or runs out of time is a result: its row says so, the others stand, and the exit "
-        "code is 0 as long as one allocator was measured.\n",
+        "code is 0 as long as one allocator was measured.\n"
+        "A trace that cannot be replayed (its events are damaged, say) is told, the others go on and are written; the "
+        "exit code is 2 then.\n",
     .examples = "  mmreplay replay traces/samples/python-batch.yaml\n"
                 "  mmreplay replay -a system,mine=./libmine.so -n 21 app.yaml\n"
                 "  mmreplay replay --json result.json traces/samples/*.yaml\n",

@@ -15,6 +15,7 @@ static const double loop_share_limit = 0.5;
 static const double interval_limit = 0.20; /* ± 10 % */
 static const double kernel_share_limit = 0.4;
 static const double waiting_limit = 0.02;
+static const double return_limit = 0.5;
 static const uint64_t loop_short_ns = 5000000;
 
 static enum err machine_judge(struct report *report) {
@@ -175,6 +176,80 @@ static enum err times_judge(struct report *report) {
     return err;
 }
 
+/*
+ * Allocators that give memory back by the clock, and how long they wait where the environment does not say otherwise:
+ * jemalloc's opt.dirty_decay_ms (jemalloc(3)), mimalloc's purge_delay (10 ms in 2.1 and later, 1 s in 3.x; 2.0 has
+ * reset_delay and segment_decommit_delay, of which the longer is 500 ms).
+ */
+static const struct purge_clock {
+    const char *version_prefix;
+    uint64_t delay_ms;
+    const char *variable;
+    const char *key; /* in the variable, before its number; NULL: the variable is the number */
+    const char *other_bound;
+} purge_clocks[] = {
+    {"jemalloc ", 10000, "MALLOC_CONF", "dirty_decay_ms:", "MALLOC_CONF=dirty_decay_ms:0,muzzy_decay_ms:0"},
+    {"mimalloc 1.", 500, "MIMALLOC_RESET_DELAY", NULL, "MIMALLOC_RESET_DELAY=0"},
+    {"mimalloc 2.0", 500, "MIMALLOC_SEGMENT_DECOMMIT_DELAY", NULL,
+     "MIMALLOC_DECOMMIT_DELAY=0 MIMALLOC_SEGMENT_DECOMMIT_DELAY=0 MIMALLOC_RESET_DELAY=0"},
+    {"mimalloc 2.", 10, "MIMALLOC_PURGE_DELAY", NULL, "MIMALLOC_PURGE_DELAY=0"},
+    {"mimalloc ", 1000, "MIMALLOC_PURGE_DELAY", NULL, "MIMALLOC_PURGE_DELAY=0"},
+};
+
+static const struct purge_clock *purge_clock_find(const struct allocator_result *result) {
+    for (size_t i = 0; i < sizeof purge_clocks / sizeof purge_clocks[0]; i++)
+        if (strncmp(result->probe.version, purge_clocks[i].version_prefix, strlen(purge_clocks[i].version_prefix)) == 0)
+            return &purge_clocks[i];
+    return NULL;
+}
+
+/* As the environment sets it; a negative delay means never, and is no matter of the clock. */
+static uint64_t purge_delay_ms(const struct purge_clock *clock) {
+    const char *value = getenv(clock->variable);
+    if (value && clock->key) {
+        value = strstr(value, clock->key);
+        value = value ? value + strlen(clock->key) : NULL;
+    }
+    if (!value)
+        return clock->delay_ms;
+    long long delay_ms = strtoll(value, NULL, 10);
+    return delay_ms > 0 ? (uint64_t)delay_ms : 0;
+}
+
+static bool purge_came_too_late(const struct report *report, size_t index) {
+    const struct allocator_result *result = &report->experiment->results[index];
+    const struct metric_value *returned = &report->sets[index].values[METRIC_TROUGH_RETURN];
+    const struct metric_value *raw = &report->sets[index].values[METRIC_NS_PER_OP_RAW];
+    const struct purge_clock *clock = purge_clock_find(result);
+    if (!clock || returned->reason || raw->reason || returned->estimate.value >= return_limit)
+        return false;
+    double operations = (double)report->experiment->program->header->summary.operation_count;
+    return raw->estimate.value * operations < (double)purge_delay_ms(clock) * 1e6;
+}
+
+/* One line for all of them. */
+static enum err purges_judge(struct report *report) {
+    char names[320] = "", bounds[256] = "";
+    for (size_t i = 0; i < report->experiment->count; i++) {
+        if (!purge_came_too_late(report, i))
+            continue;
+        const struct allocator_result *result = &report->experiment->results[i];
+        const struct purge_clock *clock = purge_clock_find(result);
+        size_t used = strlen(names), told = strlen(bounds);
+        char delay[UNITS_TEXT_BYTES];
+        snprintf(names + used, sizeof names - used, "%s%.40s after %s", used ? ", " : "", result->allocator.name,
+                 units_format_duration(purge_delay_ms(clock) * 1000000u, delay));
+        if (!strstr(bounds, clock->other_bound))
+            snprintf(bounds + told, sizeof bounds - told, "%s%s", told ? ", " : "", clock->other_bound);
+    }
+    if (!names[0])
+        return ERR_OK;
+    return report_warn(report, -1,
+                       "little went back to the system where purging goes by the clock (%s) and the replay was over "
+                       "before; for the other bound try %s",
+                       names, bounds);
+}
+
 static enum err requests_judge(struct report *report, size_t index) {
     const struct allocator_result *result = &report->experiment->results[index];
     char count[UNITS_TEXT_BYTES];
@@ -221,6 +296,8 @@ enum err warnings_collect(struct report *report) {
         err = rounds_judge(report);
     if (!err)
         err = times_judge(report);
+    if (!err)
+        err = purges_judge(report);
     for (size_t i = 0; i < report->experiment->count && !err; i++)
         for (size_t j = 0; j < sizeof judges / sizeof judges[0] && !err; j++)
             if (report->experiment->results[i].allocator.backend != WORKER_NULL)

@@ -84,3 +84,33 @@ PY
     run_split replay work.yaml -n 1 -a system,null
     [[ "$output" != *"geometric mean"* ]]
 }
+
+@test "a damaged trace is told, the others are replayed and written" {
+    cp work.events.gz bad.events.gz
+    sed 's/work\.events\.gz/bad.events.gz/' work.yaml >bad.yaml
+    size=$(stat -c %s bad.events.gz)
+    truncate -s $((size / 2)) bad.events.gz
+    run_split replay work.yaml bad.yaml work.yaml -n 1 -a system,null --json result.json
+    [ "$status" -eq 2 ]
+    [ "$(grep -c '^work  ' <<<"$output")" -eq 2 ]
+    [[ "$output" == *"geometric mean"* ]]
+    [[ "$errors" == *"bad.events.gz"* && "$errors" == *"1 of 3 traces"* ]]
+    [ "$(python3 -c 'import json; print(len(json.load(open("result.json"))["traces"]))')" -eq 2 ]
+    run_split replay bad.yaml -n 1 -a system --json none.json
+    [ "$status" -eq 2 ]
+    [ ! -e none.json ] && [ ! -e none.json.partial ]
+}
+
+@test "replay does not write its result over its input or a directory" {
+    ln work.yaml link.yaml
+    sum=$(cat work.yaml work.events.gz | sha256sum)
+    for target in work.yaml link.yaml work.events.gz .; do
+        run_split replay work.yaml -n 1 -a system --json "$target"
+        [ "$status" -eq 2 ]
+        [ -z "$output" ]
+        [[ "$errors" == *"another file for the result"* || "$errors" == *"is a directory"* ]]
+        run_split replay work.yaml -n 1 -a pool "--pool-stats=work.events.gz"
+        [ "$status" -eq 2 ]
+    done
+    [ "$(cat work.yaml work.events.gz | sha256sum)" = "$sum" ]
+}

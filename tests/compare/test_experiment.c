@@ -260,6 +260,45 @@ static void short_traces_are_marked_and_left_out_of_the_means(void **state) {
     experiment_clear(&experiment);
 }
 
+static bool has_warning(const struct report *report, const char *words) {
+    for (size_t i = 0; i < report->warning_count; i++)
+        if (strstr(report->warnings[i].text, words))
+            return true;
+    return false;
+}
+
+static void a_purge_that_the_clock_did_not_let_come_is_a_warning(void **state) {
+    (void)state;
+    static const struct {
+        const char *version, *settings;
+        bool warned;
+    } cases[] = {
+        {"jemalloc 5.3.0", NULL, true}, {"jemalloc 5.3.0", "dirty_decay_ms:0,muzzy_decay_ms:0", false},
+        {"mimalloc 3.1.5", NULL, true}, {"mimalloc 2.0.9", NULL, true},
+        {"glibc 2.36", NULL, false},
+    };
+    struct trace_info info = {0};
+    struct report report;
+    struct experiment experiment = measure("system");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct allocator_result *result = &experiment.results[0];
+        snprintf(result->probe.version, sizeof result->probe.version, "%s", cases[i].version);
+        for (size_t round = 0; round < 3; round++)
+            result->times[round].elapsed_ns = 100000000;
+        for (size_t run = 0; run < result->memory_count; run++)
+            for (size_t j = 0; j < program.header->sample_count; j++)
+                result->memories[run].samples[j].resident_bytes = (uint64_t)64 << 20;
+        if (cases[i].settings)
+            setenv("MALLOC_CONF", cases[i].settings, 1);
+        assert_int_equal(report_create(&info, &experiment, &report), ERR_OK);
+        unsetenv("MALLOC_CONF");
+        if (has_warning(&report, "goes by the clock") != cases[i].warned)
+            fail_msg("%s %s", cases[i].version, cases[i].settings ? cases[i].settings : "");
+        report_clear(&report);
+    }
+    experiment_clear(&experiment);
+}
+
 static json_t *json_of(const struct report *report) {
     struct report_json *json = NULL;
     char *text = NULL;
@@ -396,6 +435,7 @@ int main(void) {
         cmocka_unit_test(the_drained_columns_are_those_of_the_longest_quiet_time),
         cmocka_unit_test(every_distinct_reason_is_told_with_all_it_concerns),
         cmocka_unit_test(short_traces_are_marked_and_left_out_of_the_means),
+        cmocka_unit_test(a_purge_that_the_clock_did_not_let_come_is_a_warning),
         cmocka_unit_test(the_json_follows_schema_1),
         cmocka_unit_test(a_peak_beyond_the_machine_is_refused_unless_untouched),
         cmocka_unit_test(a_trace_without_operations_has_reasons_instead_of_figures),
