@@ -77,7 +77,8 @@ static void agreement_print(const char *path, const struct side_by_side *sides) 
         {result->compared_count, " statistics texts; "},
         {result->raw_count, " raw-domain operations ignored\n"},
     };
-    printf("%s: agrees with %s, %s: ", path, sides->version, sides->library);
+    shown_print(path);
+    printf(": agrees with %s, %s: ", sides->version, sides->library);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         char count[UNITS_TEXT_BYTES];
         printf("%s%s", units_format_count(parts[i].count, count), parts[i].what);
@@ -132,7 +133,8 @@ static void difference_print(const char *path, const struct side_by_side *sides)
         [WORKER_BROKEN_POOL] = "an invariant of the pool is broken",
     };
     const struct worker_lockstep *result = &sides->result;
-    printf("%s: differs from %s, %s,", path, sides->version, sides->library);
+    shown_print(path);
+    printf(": differs from %s, %s,", sides->version, sides->library);
     operation_print(result);
     printf("%s\n", what[result->difference % WORKER_DIFFERENCE_COUNT]);
     if (result->difference == WORKER_DIFFERENT_PLACE) {
