@@ -178,8 +178,8 @@ static enum err times_judge(struct report *report) {
 
 /*
  * Allocators that give memory back by the clock, and how long they wait where the environment does not say otherwise:
- * jemalloc's opt.dirty_decay_ms (jemalloc(3)), mimalloc's purge_delay (10 ms in 2.1 and later, 1 s in 3.x; 2.0 has
- * reset_delay and segment_decommit_delay, of which the longer is 500 ms).
+ * jemalloc's opt.dirty_decay_ms (jemalloc(3)), mimalloc's purge_delay (10 ms in 2.1 and later, 1 s in 3.x), which 2.0
+ * calls decommit_delay (25 ms) and 1.x reset_delay.
  */
 static const struct purge_clock {
     const char *version_prefix;
@@ -190,8 +190,7 @@ static const struct purge_clock {
 } purge_clocks[] = {
     {"jemalloc ", 10000, "MALLOC_CONF", "dirty_decay_ms:", "MALLOC_CONF=dirty_decay_ms:0,muzzy_decay_ms:0"},
     {"mimalloc 1.", 500, "MIMALLOC_RESET_DELAY", NULL, "MIMALLOC_RESET_DELAY=0"},
-    {"mimalloc 2.0", 500, "MIMALLOC_SEGMENT_DECOMMIT_DELAY", NULL,
-     "MIMALLOC_DECOMMIT_DELAY=0 MIMALLOC_SEGMENT_DECOMMIT_DELAY=0 MIMALLOC_RESET_DELAY=0"},
+    {"mimalloc 2.0", 25, "MIMALLOC_DECOMMIT_DELAY", NULL, "MIMALLOC_DECOMMIT_DELAY=0"},
     {"mimalloc 2.", 10, "MIMALLOC_PURGE_DELAY", NULL, "MIMALLOC_PURGE_DELAY=0"},
     {"mimalloc ", 1000, "MIMALLOC_PURGE_DELAY", NULL, "MIMALLOC_PURGE_DELAY=0"},
 };
