@@ -113,10 +113,10 @@ static size_t width_find(void) {
     const char *columns = getenv("COLUMNS");
     struct winsize size;
     uint64_t width = WIDTH_DEFAULT;
-    if ((!columns || units_parse_u64(columns, &width)) && isatty(STDOUT_FILENO) &&
+    if ((!columns || units_parse_u64(columns, &width) || !width) && isatty(STDOUT_FILENO) &&
         !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
         width = size.ws_col;
-    return width < WIDTH_MIN ? WIDTH_MIN : (size_t)width;
+    return !width ? WIDTH_DEFAULT : width < WIDTH_MIN ? WIDTH_MIN : (size_t)width;
 }
 
 /* The default list, without what is not installed here. */
@@ -360,7 +360,7 @@ static int replay_finish(struct replay_session *session, size_t trace_count, enu
         write_err = replay_stats_close(&session->stats, &later);
     session_close(session);
     if (caught_signal) {
-        message_note("interrupted; what was measured is shown");
+        message_note("interrupted");
         fflush(stdout);
         raise(caught_signal);
     }

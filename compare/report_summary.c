@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compare/text_table.h"
+#include "core/base/shown.h"
 
 static const struct {
     enum metric metric;
@@ -50,6 +51,7 @@ static enum err row_make(const struct report_summary *summary, const struct repo
     out->values = malloc(FIGURES * (summary->allocator_count + 1) * sizeof *out->values);
     if (!out->name || !out->values)
         return ERR_NOMEM;
+    text_make_shown(out->name);
     for (size_t figure = 0; figure < FIGURES; figure++) {
         double *to = out->values + figure * summary->allocator_count;
         for (size_t i = 0; i < report->experiment->count; i++) {
