@@ -47,7 +47,7 @@ bool pages_commit(void *pages, size_t bytes);
 /** Gives the memory of whole pages back to the system, at once; the addresses stay reserved. */
 void pages_decommit(void *pages, size_t bytes);
 
-/** Brings pages in at the price of one call, about a third of a fault each. A hint: kernels before 5.14 do not know it.
+/** Brings pages in with one call, instead of a fault each. A hint: kernels before 5.14 do not know it.
  */
 void pages_populate(void *pages, size_t bytes);
 /** @} */
