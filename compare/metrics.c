@@ -1,6 +1,7 @@
 #include "compare/metrics.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -230,36 +231,28 @@ static const char *end_counts_open(const struct metric_scope *scope, size_t run,
     return NULL;
 }
 
-static const char *arenas_mapped_compute(const struct metric_scope *scope, size_t run, double *out) {
+static const char *end_count_compute(const struct metric_scope *scope, size_t run, size_t field_offset, double *out) {
     const struct pool_counts *counts;
     const char *reason = end_counts_open(scope, run, &counts);
     if (!reason)
-        *out = (double)counts->arenas_mapped_count;
+        *out = (double)*(const uint64_t *)(const void *)((const char *)counts + field_offset);
     return reason;
+}
+
+static const char *arenas_mapped_compute(const struct metric_scope *scope, size_t run, double *out) {
+    return end_count_compute(scope, run, offsetof(struct pool_counts, arenas_mapped_count), out);
 }
 
 static const char *arenas_returned_compute(const struct metric_scope *scope, size_t run, double *out) {
-    const struct pool_counts *counts;
-    const char *reason = end_counts_open(scope, run, &counts);
-    if (!reason)
-        *out = (double)counts->arenas_returned_count;
-    return reason;
+    return end_count_compute(scope, run, offsetof(struct pool_counts, arenas_returned_count), out);
 }
 
 static const char *arenas_peak_compute(const struct metric_scope *scope, size_t run, double *out) {
-    const struct pool_counts *counts;
-    const char *reason = end_counts_open(scope, run, &counts);
-    if (!reason)
-        *out = (double)counts->arenas_peak_count;
-    return reason;
+    return end_count_compute(scope, run, offsetof(struct pool_counts, arenas_peak_count), out);
 }
 
 static const char *arenas_end_compute(const struct metric_scope *scope, size_t run, double *out) {
-    const struct pool_counts *counts;
-    const char *reason = end_counts_open(scope, run, &counts);
-    if (!reason)
-        *out = (double)counts->arenas_count;
-    return reason;
+    return end_count_compute(scope, run, offsetof(struct pool_counts, arenas_count), out);
 }
 
 static const char *arenas_drained_compute(const struct metric_scope *scope, size_t run, double *out) {

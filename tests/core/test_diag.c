@@ -73,14 +73,10 @@ static void every_error_has_a_text(void **state) {
 
 static void overflow_leaves_the_result_alone(void **state) {
     (void)state;
-    uint64_t sum = 1;
     size_t product = 1;
-    assert_true(checked_add_u64(UINT64_MAX, 1, &sum));
     assert_true(checked_mul_size(SIZE_MAX, 2, &product));
-    assert_int_equal(sum + product, 2);
-    assert_false(checked_add_u64(UINT64_MAX, 0, &sum));
+    assert_int_equal(product, 1);
     assert_false(checked_mul_size(1 << 20, 3, &product));
-    assert_true(sum == UINT64_MAX);
     assert_int_equal(product, 3 << 20);
 }
 
