@@ -20,6 +20,7 @@ enum {
     POOL_ARENA_POOLS_MAX = 1 << 16, /**< bounds the finger table */
     POOL_CLASS_NONE = 0xffff,       /**< class of a pool that was just carved out of its arena */
     POOL_SLOT_POOLS = 64,           /**< pools to a word of the radix tree's bottom */
+    POOL_CARVE_BYTES = 4096,        /**< blocks are carved up to the next multiple of this; no page is smaller */
     ARENA_VECTOR_FIRST_COUNT = 16   /**< slots of the first arena vector; doubled from there */
 };
 

@@ -90,7 +90,7 @@ static void free_of_null_does_nothing(void **state) {
     pool_end(pool);
 }
 
-static void blocks_are_carved_one_by_one_behind_the_header(void **state) {
+static void blocks_are_handed_out_one_by_one_behind_the_header(void **state) {
     (void)state;
     struct pool *pool = pool_begin();
     char *first = pool_malloc(pool, 100);
@@ -188,9 +188,24 @@ static void untouched_memory_stays_untouched(void **state) {
     for (size_t i = 2 * 512; i < 4 * 512; i++)
         assert_int_equal(block[i], 0);
     assert_int_equal(((struct pool_header *)pool_base(block))->next_offset, HEADER_BYTES + 2 * 512);
-    /* later too: each request carves one block more, for the next */
-    pool_malloc(pool, 512);
-    assert_int_equal(((struct pool_header *)pool_base(block))->next_offset, HEADER_BYTES + 3 * 512);
+    pool_end(pool);
+}
+
+/* CPython carves one block ahead; more may be carved at once, but on the page of that one only. */
+static void no_page_is_touched_sooner_than_by_carving_one_block_ahead(void **state) {
+    (void)state;
+    static const uint32_t sizes[] = {16, 112, 240, 512};
+    struct pool *pool = pool_begin();
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        uint32_t size = sizes[k];
+        const struct pool_header *header = (struct pool_header *)pool_base(pool_malloc(pool, size));
+        for (uint32_t out = 1; out < capacity_of(size); out++) {
+            uint32_t ahead = HEADER_BYTES + out * size, last = header->next_offset - size;
+            assert_true(last >= ahead);
+            assert_int_equal(last / 4096, ahead / 4096);
+            pool_malloc(pool, size);
+        }
+    }
     pool_end(pool);
 }
 
@@ -321,13 +336,14 @@ int main(void) {
         cmocka_unit_test(size_classes_are_sixteen_bytes_apart),
         cmocka_unit_test(zero_and_large_requests_go_to_the_raw_layer),
         cmocka_unit_test(free_of_null_does_nothing),
-        cmocka_unit_test(blocks_are_carved_one_by_one_behind_the_header),
+        cmocka_unit_test(blocks_are_handed_out_one_by_one_behind_the_header),
         cmocka_unit_test(the_block_freed_last_is_taken_first),
         cmocka_unit_test(free_in_full_pool_relinks_it_first),
         cmocka_unit_test(a_free_in_a_partly_used_pool_keeps_the_order),
         cmocka_unit_test(an_empty_pool_goes_back_to_its_arena_and_serves_any_class),
         cmocka_unit_test(an_empty_pool_of_the_same_class_keeps_its_free_list),
         cmocka_unit_test(untouched_memory_stays_untouched),
+        cmocka_unit_test(no_page_is_touched_sooner_than_by_carving_one_block_ahead),
         cmocka_unit_test(realloc_shrinks_in_place_by_less_than_a_quarter),
         cmocka_unit_test(realloc_grows_in_place_only_inside_its_block),
         cmocka_unit_test(realloc_of_null_is_malloc_and_of_size_zero_a_raw_block),
