@@ -80,6 +80,11 @@ enum err trace_reader_events(struct trace_reader *reader, struct event_source *o
     return reader->format->events(reader->state, out, diag);
 }
 
+enum err trace_reader_timed_events(struct trace_reader *reader, struct event_source *out, struct diag *diag) {
+    const struct format *format = reader->format;
+    return (format->timed_events ? format->timed_events : format->events)(reader->state, out, diag);
+}
+
 void trace_reader_close(struct trace_reader *reader) {
     if (!reader)
         return;

@@ -24,6 +24,8 @@ struct format {
     enum err (*open)(const char *path, void **state, struct diag *diag);
     const struct trace_info *(*info)(const void *state);
     enum err (*events)(void *state, struct event_source *out, struct diag *diag);
+    /** The same with times where the file has them; NULL: the format has none. */
+    enum err (*timed_events)(void *state, struct event_source *out, struct diag *diag);
     void (*close)(void *state);
 };
 

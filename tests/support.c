@@ -26,7 +26,8 @@ static enum err array_next(void *ctx, struct event_block *block, struct diag *di
                                   .count = run,
                                   .first_index = array->at,
                                   .path = "array",
-                                  .byte = array->at};
+                                  .byte = array->at,
+                                  .times_ns = array->times_ns ? array->times_ns + array->at : NULL};
     array->at += run;
     return ERR_OK;
 }
@@ -50,8 +51,20 @@ static enum err array_put(void *ctx, const struct event *events, size_t count, s
     return ERR_OK;
 }
 
+static enum err array_put_timed(void *ctx, const struct event *events, const uint64_t *times_ns, size_t count,
+                                struct diag *diag) {
+    struct array_sink *array = ctx;
+    enum err err = array_put(ctx, events, count, diag);
+    uint64_t *times = err ? NULL : realloc(array->times_ns, array->capacity * sizeof *times);
+    if (!times)
+        return err ? err : diag_set(diag, ERR_NOMEM, NULL, "out of memory");
+    array->times_ns = times;
+    memcpy(times + array->count - count, times_ns, count * sizeof *times);
+    return ERR_OK;
+}
+
 struct event_sink array_sink_events(struct array_sink *array) {
-    return (struct event_sink){.ctx = array, .put = array_put};
+    return (struct event_sink){.ctx = array, .put = array_put, .put_timed = array_put_timed};
 }
 
 /* What the generator keeps of the trace it makes. */

@@ -34,13 +34,15 @@ struct array_source {
     size_t count;
     size_t run;
     size_t at;
+    const uint64_t *times_ns; /**< NULL: a trace without times */
 };
 
 struct event_source array_source_events(struct array_source *array);
 
-/** A sink that keeps everything. Zero-initialise; free(events). */
+/** A sink that keeps everything. Zero-initialise; free(events), free(times_ns). */
 struct array_sink {
     struct event *events;
+    uint64_t *times_ns; /**< NULL: events came without times */
     size_t count;
     size_t capacity;
 };

@@ -36,7 +36,8 @@ enum {
     EVENT_ALIGN_LOG2_MAX = 46
 };
 
-#define EVENT_SIZE_MAX ((uint64_t)1 << EVENT_SIZE_BITS)
+#define EVENT_SIZE_MAX    ((uint64_t)1 << EVENT_SIZE_BITS)
+#define EVENT_TIME_END_NS ((uint64_t)1 << 63) /**< times of events are below this: 292 years */
 
 struct event {
     uint64_t size_bytes;

@@ -28,6 +28,9 @@ struct trace_summary {
     uint64_t live_end_bytes;
     uint64_t live_end_blocks;
     uint64_t largest_request_bytes;
+    uint64_t timed_count;   /**< events with a time: 0 (the trace has no times) or event_count */
+    uint64_t time_first_ns; /**< of the first event, since the recording began; 0 without times */
+    uint64_t time_last_ns;  /**< of the last one */
 };
 
 struct trace_info {

@@ -238,22 +238,53 @@ enum err tracker_explain(const struct tracker *tracker, enum err err, const stru
     return explain_block(tracker, block, index, diag);
 }
 
-enum err tracker_run(struct tracker *tracker, const struct event_source *source, struct diag *diag) {
+enum err tracker_apply_times(struct tracker *tracker, const uint64_t *times_ns, size_t count, size_t *applied) {
+    struct trace_summary *summary = &tracker->summary;
+    size_t i = 0;
+    if (count && !summary->timed_count && times_ns[0] < EVENT_TIME_END_NS)
+        summary->time_first_ns = summary->time_last_ns = times_ns[0];
+    for (; i < count && times_ns[i] >= summary->time_last_ns && times_ns[i] < EVENT_TIME_END_NS; i++)
+        summary->time_last_ns = times_ns[i];
+    summary->timed_count += i;
+    *applied = i;
+    return i == count ? ERR_OK : ERR_INVALID;
+}
+
+enum err tracker_explain_time(const struct tracker *tracker, const struct event_block *block, size_t index,
+                              struct diag *diag) {
+    return diag_at_byte(diag, ERR_INVALID, block->path, block->byte,
+                        "event %" PRIu64 ": its time, %" PRIu64 " ns, is %s", block->first_index + index,
+                        block->times_ns[index],
+                        block->times_ns[index] < tracker->summary.time_last_ns ? "below that of the event before it"
+                                                                               : "beyond 2^63 ns");
+}
+
+/* All of a block: its events, then its times. */
+static enum err block_apply(struct tracker *tracker, const struct event_block *block, struct diag *diag) {
     enum { RUN = 256 };
     struct placement placements[RUN];
+    size_t applied = 0;
+    for (size_t i = 0; i < block->count;) {
+        size_t run = block->count - i < RUN ? block->count - i : RUN;
+        enum err err = tracker_apply(tracker, block->events + i, run, placements, &applied);
+        if (err)
+            return tracker_explain(tracker, err, block, i + applied, diag);
+        i += run;
+    }
+    if (block->times_ns && tracker_apply_times(tracker, block->times_ns, block->count, &applied))
+        return tracker_explain_time(tracker, block, applied, diag);
+    return ERR_OK;
+}
+
+enum err tracker_run(struct tracker *tracker, const struct event_source *source, struct diag *diag) {
     for (;;) {
         struct event_block block;
         enum err err = source->next(source->ctx, &block, diag);
         if (err || !block.count)
             return err;
-        for (size_t i = 0; i < block.count;) {
-            size_t run = block.count - i < RUN ? block.count - i : RUN;
-            size_t applied = 0;
-            err = tracker_apply(tracker, block.events + i, run, placements, &applied);
-            if (err)
-                return tracker_explain(tracker, err, &block, i + applied, diag);
-            i += run;
-        }
+        err = block_apply(tracker, &block, diag);
+        if (err)
+            return err;
     }
 }
 

@@ -45,11 +45,23 @@ void tracker_destroy(struct tracker *tracker);
 enum err tracker_apply(struct tracker *tracker, const struct event *events, size_t count, struct placement *out,
                        size_t *applied);
 
+/**
+ * Counts the times of the next `count` events: those that tracker_apply() takes at the same turn.
+ * @param applied how many are in order: `count`, or the index of the first that is not.
+ * @return ERR_OK; ERR_INVALID: a time is below the one before it, or no time.
+ */
+enum err tracker_apply_times(struct tracker *tracker, const uint64_t *times_ns, size_t count, size_t *applied);
+
+/** Fills `diag` for the time of event `index` of `block`, which tracker_apply_times() just refused. @return ERR_INVALID
+ */
+enum err tracker_explain_time(const struct tracker *tracker, const struct event_block *block, size_t index,
+                              struct diag *diag);
+
 /** Fills `diag` for event `index` of `block`, which tracker_apply() just refused with `err`. @return err. */
 enum err tracker_explain(const struct tracker *tracker, enum err err, const struct event_block *block, size_t index,
                          struct diag *diag);
 
-/** Applies everything `source` yields. @return as tracker_apply and the source; diag tells. */
+/** Applies everything `source` yields, times too. @return as tracker_apply and the source; diag tells. */
 enum err tracker_run(struct tracker *tracker, const struct event_source *source, struct diag *diag);
 
 /** The counts so far; borrowed, and moving on with the tracker. Its live_end_* are what is live now. */

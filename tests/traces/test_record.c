@@ -76,7 +76,7 @@ static enum err recording_begin(void *ctx, struct event_sink *sink, struct diag 
     memset(recording->large_kinds, 0, sizeof recording->large_kinds);
     recording->large_bytes = 0;
     recording->begun_count++;
-    *sink = (struct event_sink){recording, events_follow};
+    *sink = (struct event_sink){.ctx = recording, .put = events_follow};
     return tracker_create(&recording->tracker);
 }
 

@@ -192,7 +192,7 @@ static enum err heard_put(void *ctx, const struct event *events, size_t count, s
 static enum err heard_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
     (void)diag;
     ((struct heard *)ctx)->count = 0;
-    *sink = (struct event_sink){ctx, heard_put};
+    *sink = (struct event_sink){.ctx = ctx, .put = heard_put};
     return ERR_OK;
 }
 

@@ -46,7 +46,7 @@ static void everything_arrives_in_order_and_the_flush_waits_for_it(void **state)
     struct slow_sink slow = {.is_in_order = true, .sleep_us = 10};
     struct stage *stage;
     assert_int_equal(stage_create(&stage), ERR_OK);
-    stage_begin(stage, (struct event_sink){&slow, slow_put});
+    stage_begin(stage, (struct event_sink){.ctx = &slow, .put = slow_put});
     assert_int_equal(runs_put(stage, STAGE_RUN_COUNT + 1000, 100, NULL), ERR_OK);
     assert_int_equal(stage_flush(stage, NULL), ERR_OK);
     assert_int_equal(slow.next_size, (STAGE_RUN_COUNT + 1000) * 100);
@@ -60,7 +60,7 @@ static void a_failure_of_the_sink_comes_back(void **state) {
     struct diag diag = {0};
     struct stage *stage;
     assert_int_equal(stage_create(&stage), ERR_OK);
-    stage_begin(stage, (struct event_sink){&slow, slow_put});
+    stage_begin(stage, (struct event_sink){.ctx = &slow, .put = slow_put});
     assert_int_equal(runs_put(stage, 20 * STAGE_RUN_COUNT, 10, &diag), ERR_IO);
     assert_string_equal(diag.text, "no space");
     memset(&diag, 0, sizeof diag);
@@ -75,7 +75,7 @@ static void a_stage_that_is_given_up_ends_at_once(void **state) {
     struct slow_sink slow = {.is_in_order = true, .sleep_us = 1000};
     struct stage *stage;
     assert_int_equal(stage_create(&stage), ERR_OK);
-    stage_begin(stage, (struct event_sink){&slow, slow_put});
+    stage_begin(stage, (struct event_sink){.ctx = &slow, .put = slow_put});
     assert_int_equal(runs_put(stage, 2000, 10, NULL), ERR_OK);
     stage_destroy(stage);
     assert_true(slow.run_count < 2000);

@@ -214,6 +214,49 @@ static void sparse_survivors_are_found_once(void **state) {
     free(births);
 }
 
+static enum err timed_run(const uint64_t *times_ns, size_t count, struct trace_summary *summary, char text[512]) {
+    static const struct event events[8] = {{.kind = EVENT_MALLOC, .size_bytes = 1}};
+    struct tracker *tracker = NULL;
+    struct array_source array = {.events = events, .count = count, .run = 2, .times_ns = times_ns};
+    struct event_source source = array_source_events(&array);
+    struct diag diag = {0};
+    assert_true(count <= 8);
+    assert_int_equal(tracker_create(&tracker), ERR_OK);
+    enum err err = tracker_run(tracker, &source, &diag);
+    diag_format(&diag, text, 512);
+    *summary = *tracker_summary(tracker);
+    tracker_destroy(tracker);
+    return err;
+}
+
+static void the_summary_has_the_first_and_the_last_time(void **state) {
+    (void)state;
+    struct trace_summary summary;
+    char text[512];
+    const uint64_t times_ns[] = {7, 7, 9, EVENT_TIME_END_NS - 1, EVENT_TIME_END_NS - 1};
+    assert_int_equal(timed_run(times_ns, 5, &summary, text), ERR_OK);
+    assert_int_equal(summary.timed_count, 5);
+    assert_int_equal(summary.time_first_ns, 7);
+    assert_int_equal(summary.time_last_ns, EVENT_TIME_END_NS - 1);
+    assert_int_equal(timed_run(NULL, 5, &summary, text), ERR_OK);
+    assert_int_equal(summary.timed_count, 0);
+    assert_int_equal(summary.time_last_ns, 0);
+}
+
+static void times_that_go_back_are_refused(void **state) {
+    (void)state;
+    struct trace_summary summary;
+    char text[512];
+    const uint64_t within[] = {5, 4, 9}, between[] = {5, 6, 5}, beyond[] = {0, 1, 1, EVENT_TIME_END_NS};
+    assert_int_equal(timed_run(within, 3, &summary, text), ERR_INVALID);
+    assert_string_equal(text, "array: byte 0: event 1: its time, 4 ns, is below that of the event before it");
+    assert_int_equal(timed_run(between, 3, &summary, text), ERR_INVALID);
+    assert_non_null(strstr(text, "event 2: its time, 5 ns, is below"));
+    assert_int_equal(timed_run(beyond, 4, &summary, text), ERR_INVALID);
+    assert_non_null(strstr(text, "event 3: its time, 9223372036854775808 ns, is beyond 2^63 ns"));
+    assert_int_equal(timed_run(beyond + 3, 1, &summary, text), ERR_INVALID);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(free_of_an_unknown_block_is_refused),
@@ -226,6 +269,8 @@ int main(void) {
         cmocka_unit_test(the_summary_counts_what_happened),
         cmocka_unit_test(slots_are_dense_and_never_shared),
         cmocka_unit_test(sparse_survivors_are_found_once),
+        cmocka_unit_test(the_summary_has_the_first_and_the_last_time),
+        cmocka_unit_test(times_that_go_back_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,7 +116,7 @@ static enum err run_queue(void *ctx, const struct event *events, size_t count, s
 }
 
 struct event_sink stage_sink(struct stage *stage) {
-    return (struct event_sink){stage, run_queue};
+    return (struct event_sink){.ctx = stage, .put = run_queue};
 }
 
 enum err stage_flush(struct stage *stage, struct diag *diag) {
