@@ -1,25 +1,23 @@
-#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/commands.h"
 #include "cli/message.h"
+#include "cli/output_file.h"
 #include "cli/paths.h"
 #include "cli/progress.h"
 #include "cli/replay_stats.h"
+#include "cli/terminal.h"
 #include "compare/report_json.h"
 #include "compare/report_summary.h"
 #include "compare/report_text.h"
 #include "core/base/units.h"
 #include "formats/format.h"
 
-enum { WIDTH_DEFAULT = 120, WIDTH_MIN = 60, FAILURE_BYTES = 2304 };
+enum { FAILURE_BYTES = 2304 };
 
 struct replay_values {
     const char *allocators; /* NULL: the default list, of which a missing library is only a warning */
@@ -91,8 +89,7 @@ struct replay_session {
     struct report_summary summary;
     struct replay_stats stats;
     struct report_json *json;
-    FILE *json_file; /* NULL: no JSON, or to stdout */
-    char json_partial[PATH_MAX];
+    struct output_file json_file;
     const char *trace_path; /* now running, for the progress bar */
     size_t width;
     size_t measured_count; /* allocators with at least one time, over all traces */
@@ -107,16 +104,6 @@ static void progress_tell(void *ctx, size_t done, size_t total, const char *allo
     char label[128];
     snprintf(label, sizeof label, "%s: %s", slash ? slash + 1 : session->trace_path, allocator);
     progress_show(done, total, label);
-}
-
-static size_t width_find(void) {
-    const char *columns = getenv("COLUMNS");
-    struct winsize size;
-    uint64_t width = WIDTH_DEFAULT;
-    if ((!columns || units_parse_u64(columns, &width) || !width) && isatty(STDOUT_FILENO) &&
-        !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) && size.ws_col)
-        width = size.ws_col;
-    return !width ? WIDTH_DEFAULT : width < WIDTH_MIN ? WIDTH_MIN : (size_t)width;
 }
 
 /* The default list, without what is not installed here. */
@@ -137,43 +124,24 @@ static enum err default_list_make(struct allocator_list *out, struct diag *diag)
 }
 
 static enum err json_open(struct replay_session *session, struct diag *diag) {
-    const char *path = session->values->json;
-    if (!path)
+    if (!session->values->json)
         return ERR_OK;
     if (report_json_create(&session->json))
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory");
-    if (strcmp(path, "-") == 0)
-        return ERR_OK;
-    int length = snprintf(session->json_partial, sizeof session->json_partial, "%s.partial", path);
-    if (length < 0 || (size_t)length >= sizeof session->json_partial)
-        return diag_set(diag, ERR_LIMIT, path, "the path is too long");
-    session->json_file = fopen(session->json_partial, "we");
-    return session->json_file ? ERR_OK : diag_errno(diag, ERR_IO, path, "cannot write the result");
+    return output_file_open(&session->json_file, session->values->json, diag);
 }
 
 static enum err json_finish(struct replay_session *session, struct diag *diag) {
     if (!session->json)
         return ERR_OK;
-    const char *path = session->values->json;
-    if (!session->json_file)
-        return report_json_write(session->json, stdout) ? diag_set(diag, ERR_IO, NULL, "cannot write the output")
-                                                        : ERR_OK;
-    enum err err = report_json_write(session->json, session->json_file);
-    if (fclose(session->json_file) || err || rename(session->json_partial, path)) {
-        err = diag_errno(diag, ERR_IO, path, "cannot write the result");
-        unlink(session->json_partial);
-    }
-    session->json_file = NULL;
-    return err;
+    enum err err = report_json_write(session->json, session->json_file.file);
+    return output_file_commit(&session->json_file, err, diag);
 }
 
 static void session_close(struct replay_session *session) {
     report_summary_clear(&session->summary);
     report_json_destroy(session->json);
-    if (session->json_file) {
-        fclose(session->json_file);
-        unlink(session->json_partial);
-    }
+    output_file_discard(&session->json_file);
 }
 
 static enum err values_check(const struct replay_values *values, struct diag *diag) {
@@ -195,7 +163,7 @@ static enum err values_check(const struct replay_values *values, struct diag *di
 
 static enum err session_open(struct replay_session *session, const struct replay_values *values, struct diag *diag) {
     session->values = values;
-    session->width = width_find();
+    session->width = terminal_width();
     enum err err = libexec_path("mmreplay-worker", session->worker_path, sizeof session->worker_path, diag);
     if (!err)
         err = values->allocators ? allocator_list_parse(values->allocators, &session->list, diag)
@@ -229,7 +197,7 @@ static enum err report_deliver(struct replay_session *session, const struct repo
     progress_clear();
     if (session->json)
         err = report_json_add(session->json, report);
-    if (!err && (!session->json || session->json_file)) {
+    if (!err && !output_file_is_stdout(&session->json_file)) {
         if (!session->reported_count)
             report_text_machine_print(report->experiment, session->width, stdout);
         putchar('\n');
@@ -284,37 +252,6 @@ static enum err trace_replay(struct replay_session *session, const char *path, s
     return err;
 }
 
-/* A result that took the place of what it was made from would be the end of both. */
-static enum err output_check(const char *output, const char *input, struct diag *diag) {
-    struct stat out, in;
-    if (stat(output, &out))
-        return ERR_OK;
-    if (S_ISDIR(out.st_mode))
-        return diag_set(diag, ERR_USAGE, output, "is a directory; give the name of a file for the result");
-    if (!stat(input, &in) && out.st_dev == in.st_dev && out.st_ino == in.st_ino)
-        return diag_set(diag, ERR_USAGE, output, "is an input of this very replay; give another file for the result");
-    return ERR_OK;
-}
-
-/* Of the trace's description and of its events file, which lies beside it. */
-static enum err outputs_check(const struct replay_values *values, const char *trace, const char *events_file,
-                              struct diag *diag) {
-    const char *const outputs[] = {values->json, values->pool_stats};
-    const char *slash = strrchr(trace, '/');
-    char events[PATH_MAX];
-    snprintf(events, sizeof events, "%.*s%s", slash ? (int)(slash + 1 - trace) : 0, trace,
-             events_file ? events_file : "");
-    enum err err = ERR_OK;
-    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0] && !err; i++) {
-        if (!outputs[i] || !*outputs[i] || strcmp(outputs[i], "-") == 0)
-            continue;
-        err = output_check(outputs[i], trace, diag);
-        if (!err)
-            err = output_check(outputs[i], events, diag);
-    }
-    return err;
-}
-
 /* A misspelt last trace should not cost the time of measuring all others first. */
 static enum err traces_probe(const struct replay_values *values, char **paths, size_t count, struct diag *diag) {
     enum err err = ERR_OK;
@@ -322,7 +259,9 @@ static enum err traces_probe(const struct replay_values *values, char **paths, s
         struct trace_reader *reader = NULL;
         err = trace_reader_open(paths[i], &reader, diag);
         if (!err)
-            err = outputs_check(values, paths[i], trace_reader_info(reader)->events_file, diag);
+            err = output_file_check(values->json, paths[i], trace_reader_info(reader)->events_file, diag);
+        if (!err)
+            err = output_file_check(values->pool_stats, paths[i], trace_reader_info(reader)->events_file, diag);
         trace_reader_close(reader);
     }
     return err;
@@ -342,7 +281,7 @@ static void failure_note(struct replay_session *session, const struct diag *diag
 }
 
 static void text_finish(const struct replay_session *session) {
-    if (!session->reported_count || (session->json && !session->json_file))
+    if (!session->reported_count || output_file_is_stdout(&session->json_file))
         return;
     putchar('\n');
     if (session->summary.row_count > 1 && !report_summary_print(&session->summary, session->width, stdout))

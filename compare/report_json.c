@@ -1,12 +1,8 @@
 #include "compare/report_json.h"
 
-#include <math.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <jansson.h>
-
 #include "compare/arena_parts.h"
+#include "compare/json_values.h"
+#include <stdlib.h>
 
 enum { JSON_SCHEMA = 1 };
 
@@ -20,10 +16,9 @@ enum err report_json_create(struct report_json **out) {
     if (!json)
         return ERR_NOMEM;
     json->traces = json_array();
-    json->root = json_pack("{s:{s:i, s:s}, s:O}", "mmreplay", "schema", JSON_SCHEMA, "version", MMREPLAY_VERSION,
-                           "traces", json->traces);
-    json_decref(json->traces);
-    if (!json->root) {
+    json->root = document_json(JSON_SCHEMA);
+    if (json_object_set_new(json->root, "traces", json->traces)) {
+        json_decref(json->root);
         free(json);
         return ERR_NOMEM;
     }
@@ -39,37 +34,7 @@ void report_json_destroy(struct report_json *json) {
 }
 
 enum err report_json_write(const struct report_json *json, FILE *out) {
-    if (json_dumpf(json->root, out, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) || fputc('\n', out) == EOF)
-        return ERR_IO;
-    return ERR_OK;
-}
-
-/* Text that may not be UTF-8 (a path, a command) or may be missing. */
-static json_t *text_json(const char *text) {
-    if (!text || !text[0])
-        return json_null();
-    json_t *value = json_string(text);
-    if (value)
-        return value;
-    char plain[2048];
-    size_t used = 0;
-    for (; text[used] && used + 1 < sizeof plain; used++)
-        plain[used] = (unsigned char)text[used] < 128 ? text[used] : '?';
-    plain[used] = '\0';
-    return json_string(plain);
-}
-
-static json_t *count_json(uint64_t count) {
-    return json_integer((json_int_t)count);
-}
-
-/* A number that is 12 and not 12.0 where it is whole: counts and bytes. */
-static json_t *number_json(double value) {
-    if (!isfinite(value))
-        return json_null();
-    if (value == floor(value) && fabs(value) < 9e15)
-        return json_integer((json_int_t)value);
-    return json_real(value);
+    return document_json_write(json->root, out);
 }
 
 static json_t *context_json(const struct experiment *experiment) {
@@ -174,13 +139,6 @@ static json_t *curves_json(const struct report *report, size_t index) {
         json_object_set_new(split, arena_parts[i].key, curve_json(run, count, arena_parts[i].get));
     json_object_set_new(object, "arena_split", split);
     return object;
-}
-
-static json_t *counts_json(const uint64_t *counts, size_t count) {
-    json_t *array = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(array, count_json(counts[i]));
-    return array;
 }
 
 static json_t *pins_json(const struct worker_pins *pins, size_t align_bytes) {

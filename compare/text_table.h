@@ -18,7 +18,7 @@ void text_table_destroy(struct text_table *table);
 /** Begins the next row; its cells are empty. @return ERR_NOMEM. */
 enum err text_table_row(struct text_table *table);
 
-/** Sets a cell of the last row; longer texts are cut at 63 bytes. */
+/** Sets a cell of the last row (UTF-8, one column a code point); longer texts are cut at 63 bytes. */
 void text_table_set(struct text_table *table, size_t column, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

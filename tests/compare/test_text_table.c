@@ -40,6 +40,21 @@ static void columns_line_up(void **state) {
     text_table_destroy(table);
 }
 
+static void columns_are_counted_in_characters_not_bytes(void **state) {
+    (void)state;
+    struct text_table *table = sample_table();
+    assert_int_equal(text_table_row(table), ERR_OK);
+    text_table_set(table, 0, "länger");
+    text_table_set(table, 1, "██▌ ");
+    text_table_set(table, 2, "…");
+    char *text = table_text(table, 80);
+    assert_string_equal(text, "name     time  memory\n"
+                              "a       12345       7\n"
+                              "länger   ██▌        …\n");
+    free(text);
+    text_table_destroy(table);
+}
+
 static void a_narrow_page_breaks_the_table_and_repeats_the_names(void **state) {
     (void)state;
     struct text_table *table = sample_table();
@@ -68,6 +83,7 @@ static void a_spanning_text_replaces_the_cells(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns_line_up),
+        cmocka_unit_test(columns_are_counted_in_characters_not_bytes),
         cmocka_unit_test(a_narrow_page_breaks_the_table_and_repeats_the_names),
         cmocka_unit_test(a_spanning_text_replaces_the_cells),
     };
