@@ -79,6 +79,8 @@ static void info_print(const struct trace_info *info, const struct trace_summary
         count_row("events lost", info->capture_lost_count);
     if (info->capture_refused_count)
         count_row("refused", info->capture_refused_count);
+    if (info->capture_inherited_blocks)
+        bytes_row("inherited", info->capture_inherited_bytes, info->capture_inherited_blocks);
     if (info->events_bytes && summary->event_count)
         events_row(info, summary->event_count);
     summary_print(summary);

@@ -20,7 +20,9 @@
     X(tool, LEAF_TEXT, false, capture_tool)                                                                            \
     X(end, LEAF_TEXT, false, capture_end)                                                                              \
     X(lost, LEAF_NUMBER, false, capture_lost_count)                                                                    \
-    X(refused, LEAF_NUMBER, false, capture_refused_count)
+    X(refused, LEAF_NUMBER, false, capture_refused_count)                                                              \
+    X(inherited_blocks, LEAF_NUMBER, false, capture_inherited_blocks)                                                  \
+    X(inherited_bytes, LEAF_NUMBER, false, capture_inherited_bytes)
 
 #define HOST_LEAVES(X)                                                                                                 \
     X(cpu, LEAF_TEXT, false, capture_cpu)                                                                              \

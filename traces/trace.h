@@ -45,13 +45,15 @@ struct trace_info {
     char *capture_kernel;
     char *capture_libc;
     uint64_t capture_page_bytes;
-    uint64_t capture_lost_count;    /**< events known to be missing */
-    uint64_t capture_refused_count; /**< requests that the program saw refused (NULL); not events */
-    char *capture_end;              /**< how the program ended: "exit 0", "signal 11 (SIGSEGV)" */
-    char *events_file;              /**< name of the events file, beside the YAML */
-    char *events_sha256;            /**< 64 hex digits */
-    uint64_t events_bytes;          /**< size of the events file */
-    char *provenance;               /**< where it comes from, why chosen */
+    uint64_t capture_lost_count;       /**< events known to be missing */
+    uint64_t capture_refused_count;    /**< requests that the program saw refused (NULL); not events */
+    uint64_t capture_inherited_blocks; /**< made at the head of the trace: alive before it began */
+    uint64_t capture_inherited_bytes;
+    char *capture_end;     /**< how the program ended: "exit 0", "signal 11 (SIGSEGV)" */
+    char *events_file;     /**< name of the events file, beside the YAML */
+    char *events_sha256;   /**< 64 hex digits */
+    uint64_t events_bytes; /**< size of the events file */
+    char *provenance;      /**< where it comes from, why chosen */
     char *licence;
     struct trace_summary summary;
 };

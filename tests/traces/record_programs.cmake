@@ -25,4 +25,5 @@ mmreplay_test(test_record LIBRARIES record support ARGUMENTS $<TARGET_FILE:mmrec
 add_dependencies(test_record mmrecord traced_entries traced_handoff traced_end traced_threads traced_fork traced_static
                              traced_signal)
 mmreplay_test(test_record_merge LIBRARIES record support)
+mmreplay_test(test_record_live LIBRARIES record support)
 mmreplay_test(test_record_stage LIBRARIES record support)

@@ -167,6 +167,8 @@ static void report_fill(const struct record_session *session, const struct namer
     report->operation_count = counts.operation_count;
     report->unknown_free_count = counts.unknown_free_count;
     report->missed_free_count = counts.missed_free_count;
+    report->inherited_block_count = counts.inherited_block_count;
+    report->inherited_bytes = counts.inherited_bytes;
     report->torn_count = merge_hole_count(merge);
     report->lost_count = atomic_load(&session->shared->lost_count);
     report->wait_count = atomic_load(&session->shared->wait_count);
@@ -214,6 +216,8 @@ static enum err info_fill(const struct record_session *session, const struct rec
         err = python_describe(version, info);
     info->capture_lost_count = report->lost_count + report->unknown_free_count + report->missed_free_count;
     info->capture_refused_count = atomic_load(&shared->refused_count);
+    info->capture_inherited_blocks = report->inherited_block_count;
+    info->capture_inherited_bytes = report->inherited_bytes;
     free(command);
     return err;
 }

@@ -49,16 +49,18 @@ struct record_output {
 struct record_report {
     uint64_t event_count;
     uint64_t operation_count;
-    uint64_t duration_ns;        /**< from start until the program had ended and its rings were empty */
-    uint64_t unknown_free_count; /**< frees of blocks that were made unseen; left out */
-    uint64_t missed_free_count;  /**< blocks that must have been freed unseen: their address came up again */
-    uint64_t lost_count;         /**< events that could not be written; 0 unless something is very wrong */
-    uint64_t torn_count;         /**< calls that the end of the program interrupted */
-    uint64_t wait_count;         /**< times the program had to wait for the recorder */
-    uint32_t image_count;        /**< 1 + execs */
-    int wait_status;             /**< as waitpid gives it */
-    int signal_number;           /**< the last of SIGINT, SIGQUIT, SIGTERM, SIGHUP that came meanwhile; 0: none. Set
-                                    after a failure, too */
+    uint64_t duration_ns;           /**< from start until the program had ended and its rings were empty */
+    uint64_t unknown_free_count;    /**< frees of blocks that were made unseen; left out */
+    uint64_t missed_free_count;     /**< blocks that must have been freed unseen: their address came up again */
+    uint64_t lost_count;            /**< events that could not be written; 0 unless something is very wrong */
+    uint64_t inherited_block_count; /**< alive before the trace began, made at its head */
+    uint64_t inherited_bytes;
+    uint64_t torn_count;  /**< calls that the end of the program interrupted */
+    uint64_t wait_count;  /**< times the program had to wait for the recorder */
+    uint32_t image_count; /**< 1 + execs */
+    int wait_status;      /**< as waitpid gives it */
+    int signal_number;    /**< the last of SIGINT, SIGQUIT, SIGTERM, SIGHUP that came meanwhile; 0: none. Set
+                             after a failure, too */
     uint32_t warning_count;
     char warnings[RECORD_WARNING_COUNT_MAX][RECORD_WARNING_BYTES]; /**< for a person: fact, cause, what to try */
 };

@@ -1,5 +1,6 @@
 #include "traces/record/record_names.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -19,18 +20,31 @@ struct live_pointer {
     uint64_t name;
 };
 
+/* What a trace that begins later has to know of a block, beside its address. */
+struct live_detail {
+    uint64_t shape; /* live_shape() */
+    uint64_t birth;
+};
+
 struct pointer_map {
     struct live_pointer *entries;
+    struct live_detail *details; /* beside each entry; NULL: not kept */
     uint64_t mask;
     uint64_t count;
     unsigned shift;
+};
+
+/* A block that has been taken out of the map. */
+struct named_block {
+    uint64_t name; /* 0 = nobody saw it being made */
+    struct live_detail detail;
 };
 
 struct named_thread {
     uint64_t births;
     uint32_t number; /* + 1; 0 = none yet */
     uint32_t pending_count;
-    uint64_t pending[PENDING_COUNT]; /* names of blocks whose realloc has begun; 0 = of an unknown block */
+    struct named_block pending[PENDING_COUNT]; /* blocks whose realloc has begun */
 };
 
 struct namer {
@@ -41,6 +55,9 @@ struct namer {
     struct named_thread *threads; /* by serial */
     uint64_t thread_capacity;
     uint32_t thread_count;
+    uint64_t birth_count; /* of all threads */
+    struct live_set inheritance;
+    bool inherits; /* the first thread of the coming trace makes the blocks of `inheritance` */
     struct namer_counts counts;
     size_t run_count;
     struct event run[EVENTS_PER_RUN];
@@ -52,14 +69,22 @@ static uint64_t map_home(const struct pointer_map *map, uint64_t pointer) {
     return line << LINE_LOG2 | (grain & ((1u << LINE_LOG2) - 1));
 }
 
-static enum err map_init(struct pointer_map *map, unsigned log2) {
+static enum err map_init(struct pointer_map *map, unsigned log2, bool keeps_details) {
     map->entries = calloc((size_t)1 << log2, sizeof *map->entries);
-    if (!map->entries)
+    map->details = map->entries && keeps_details ? malloc(((size_t)1 << log2) * sizeof *map->details) : NULL;
+    if (!map->entries || (keeps_details && !map->details)) {
+        free(map->entries);
         return ERR_NOMEM;
+    }
     map->mask = ((uint64_t)1 << log2) - 1;
     map->count = 0;
     map->shift = 64 - (log2 - LINE_LOG2);
     return ERR_OK;
+}
+
+static void map_free(struct pointer_map *map) {
+    free(map->entries);
+    free(map->details);
 }
 
 static struct live_pointer *map_find(const struct pointer_map *map, uint64_t pointer) {
@@ -76,6 +101,8 @@ static void map_remove(struct pointer_map *map, struct live_pointer *entry) {
         uint64_t home = map_home(map, map->entries[i].pointer);
         if (((i - home) & map->mask) >= ((i - hole) & map->mask)) {
             map->entries[hole] = map->entries[i];
+            if (map->details)
+                map->details[hole] = map->details[i];
             hole = i;
         }
     }
@@ -86,13 +113,18 @@ static enum err map_reserve(struct pointer_map *map) {
     if (map->count * 2 <= map->mask)
         return ERR_OK;
     struct pointer_map larger;
-    if (map_init(&larger, 64 - map->shift + LINE_LOG2 + 1))
+    if (map_init(&larger, 64 - map->shift + LINE_LOG2 + 1, map->details != NULL))
         return ERR_NOMEM;
-    for (uint64_t i = 0; i <= map->mask; i++)
-        if (map->entries[i].pointer)
-            *map_find(&larger, map->entries[i].pointer) = map->entries[i];
+    for (uint64_t i = 0; i <= map->mask; i++) {
+        if (!map->entries[i].pointer)
+            continue;
+        struct live_pointer *entry = map_find(&larger, map->entries[i].pointer);
+        *entry = map->entries[i];
+        if (map->details)
+            larger.details[entry - larger.entries] = map->details[i];
+    }
     larger.count = map->count;
-    free(map->entries);
+    map_free(map);
     *map = larger;
     return ERR_OK;
 }
@@ -101,7 +133,7 @@ enum err namer_create(const struct record_output *output, struct namer **out) {
     struct namer *namer = calloc(1, sizeof *namer);
     if (!namer)
         return ERR_NOMEM;
-    if (map_init(&namer->map, MAP_LOG2_MIN)) {
+    if (map_init(&namer->map, MAP_LOG2_MIN, false)) {
         free(namer);
         return ERR_NOMEM;
     }
@@ -113,7 +145,8 @@ enum err namer_create(const struct record_output *output, struct namer **out) {
 void namer_destroy(struct namer *namer) {
     if (!namer)
         return;
-    free(namer->map.entries);
+    map_free(&namer->map);
+    live_set_clear(&namer->inheritance);
     free(namer->threads);
     free(namer);
 }
@@ -128,16 +161,28 @@ enum err namer_flush(struct namer *namer, struct diag *diag) {
     return count ? namer->sink.put(namer->sink.ctx, namer->run, count, diag) : ERR_OK;
 }
 
-static enum err image_begin(struct namer *namer, struct diag *diag) {
+/* A trace begins, and with it every count; threads get new numbers as they appear. */
+static enum err trace_begin(struct namer *namer, struct diag *diag) {
     namer->run_count = 0;
     memset(namer->map.entries, 0, (namer->map.mask + 1) * sizeof *namer->map.entries);
     namer->map.count = 0;
-    if (namer->threads)
-        memset(namer->threads, 0, namer->thread_capacity * sizeof *namer->threads);
     namer->thread_count = 0;
     namer->counts = (struct namer_counts){0};
     namer->has_sink = true;
     return namer->output.begin(namer->output.ctx, &namer->sink, diag);
+}
+
+static void inheritance_clear(struct namer *namer) {
+    live_set_clear(&namer->inheritance);
+    namer->inherits = false;
+}
+
+static enum err image_begin(struct namer *namer, struct diag *diag) {
+    if (namer->has_sink) /* an exec: nothing is left of what the process had */
+        inheritance_clear(namer);
+    if (namer->threads)
+        memset(namer->threads, 0, namer->thread_capacity * sizeof *namer->threads);
+    return trace_begin(namer, diag);
 }
 
 static enum err threads_reserve(struct namer *namer, uint64_t serial) {
@@ -162,22 +207,28 @@ static enum err event_push(struct namer *namer, const struct event *event, struc
     return namer->run_count == EVENTS_PER_RUN ? namer_flush(namer, diag) : ERR_OK;
 }
 
-/* The block at `pointer` ends; its name, or 0 for one that nobody saw being made. */
-static uint64_t block_end(struct namer *namer, uint64_t pointer) {
+/* The block at `pointer` ends. */
+static struct named_block block_end(struct namer *namer, uint64_t pointer) {
     struct live_pointer *entry = map_find(&namer->map, pointer);
+    struct named_block ended = {0};
     if (!entry->pointer) {
         namer->counts.unknown_free_count++;
-        return 0;
+        return ended;
     }
-    uint64_t name = entry->name;
+    ended.name = entry->name;
+    if (namer->map.details)
+        ended.detail = namer->map.details[entry - namer->map.entries];
     map_remove(&namer->map, entry);
-    return name;
+    return ended;
 }
 
-static enum err block_insert(struct namer *namer, uint64_t pointer, uint64_t name) {
+static enum err block_insert(struct namer *namer, uint64_t pointer, const struct named_block *block) {
     if (map_reserve(&namer->map))
         return ERR_NOMEM;
-    *map_find(&namer->map, pointer) = (struct live_pointer){pointer, name};
+    struct live_pointer *entry = map_find(&namer->map, pointer);
+    *entry = (struct live_pointer){pointer, block->name};
+    if (namer->map.details)
+        namer->map.details[entry - namer->map.entries] = block->detail;
     namer->map.count++;
     return ERR_OK;
 }
@@ -193,37 +244,42 @@ static enum err block_clear(struct namer *namer, uint64_t pointer, uint32_t numb
     return event_push(namer, &event, diag);
 }
 
+/* `domain` is the block's own: that of the event may be left out. */
 static enum err block_make(struct namer *namer, struct named_thread *thread, struct event *event, uint64_t pointer,
-                           struct diag *diag) {
+                           unsigned domain, struct diag *diag) {
     enum err err = block_clear(namer, pointer, event->thread, diag);
     if (err)
         return err;
     if (event->size_bytes > EVENT_SIZE_MAX)
         return diag_set(diag, ERR_CHILD, NULL, "the recorder's shared memory holds a request of %" PRIu64 " bytes",
                         event->size_bytes);
-    if (block_insert(namer, pointer, event_block_name(event->thread, ++thread->births)))
+    unsigned kind = event->kind == EVENT_REALLOC ? EVENT_MALLOC : event->kind;
+    const struct named_block block = {
+        event_block_name(event->thread, ++thread->births),
+        {live_shape(kind, domain, event->align_log2, event->size_bytes), ++namer->birth_count}};
+    if (block_insert(namer, pointer, &block))
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory while following %" PRIu64 " live blocks",
                         namer->map.count);
     return event_push(namer, event, diag);
 }
 
-static void pending_push(struct named_thread *thread, uint64_t name) {
+static void pending_push(struct named_thread *thread, const struct named_block *block) {
     if (thread->pending_count == PENDING_COUNT) {
         memmove(thread->pending, thread->pending + 1, (PENDING_COUNT - 1) * sizeof thread->pending[0]);
         thread->pending_count--;
     }
-    thread->pending[thread->pending_count++] = name;
+    thread->pending[thread->pending_count++] = *block;
 }
 
-static uint64_t pending_pop(struct named_thread *thread) {
-    return thread->pending_count ? thread->pending[--thread->pending_count] : 0;
+static struct named_block pending_pop(struct named_thread *thread) {
+    return thread->pending_count ? thread->pending[--thread->pending_count] : (struct named_block){0};
 }
 
 static enum err block_free(struct namer *namer, struct event *event, uint64_t pointer, struct diag *diag) {
     event->kind = EVENT_FREE;
     event->domain = pointer ? 0 : event->domain;
     event->size_bytes = 0;
-    if (pointer && !(event->block = block_end(namer, pointer)))
+    if (pointer && !(event->block = block_end(namer, pointer).name))
         return ERR_OK;
     return event_push(namer, event, diag);
 }
@@ -231,7 +287,8 @@ static enum err block_free(struct namer *namer, struct event *event, uint64_t po
 /* A realloc's second half. */
 static enum err realloc_finish(struct namer *namer, struct named_thread *thread, unsigned kind, struct event *event,
                                uint64_t pointer, struct diag *diag) {
-    event->block = pending_pop(thread);
+    struct named_block old = pending_pop(thread);
+    event->block = old.name;
     if (kind == RECORD_REALLOC_FREED) {
         event->kind = EVENT_FREE;
         event->domain = 0;
@@ -239,13 +296,14 @@ static enum err realloc_finish(struct namer *namer, struct named_thread *thread,
         return event->block ? event_push(namer, event, diag) : ERR_OK;
     }
     if (kind == RECORD_REALLOC_FAILED) {
-        if (event->block && block_insert(namer, pointer, event->block))
+        if (old.name && block_insert(namer, pointer, &old))
             return diag_set(diag, ERR_NOMEM, NULL, "out of memory while following live blocks");
         return ERR_OK;
     }
     event->kind = EVENT_REALLOC;
-    event->domain = event->block ? 0 : event->domain;
-    return block_make(namer, thread, event, pointer, diag);
+    unsigned domain = old.name && namer->map.details ? live_shape_domain(old.detail.shape) : event->domain;
+    event->domain = old.name ? 0 : event->domain;
+    return block_make(namer, thread, event, pointer, domain, diag);
 }
 
 static enum err record_apply(struct namer *namer, struct named_thread *thread, const struct merged_record *record,
@@ -261,6 +319,7 @@ static enum err record_apply(struct namer *namer, struct named_thread *thread, c
                           .thread = thread->number - 1,
                           .kind = plain_kinds[kind],
                           .domain = (uint8_t)(record->what >> RECORD_DOMAIN_SHIFT & 3)};
+    struct named_block block;
     switch (kind) {
     case RECORD_ALIGNED:
         event.align_log2 = (uint8_t)(record->what >> RECORD_ALIGN_SHIFT & 63);
@@ -268,11 +327,12 @@ static enum err record_apply(struct namer *namer, struct named_thread *thread, c
     case RECORD_MALLOC:
     case RECORD_CALLOC:
     case RECORD_REALLOC_NEW:
-        return block_make(namer, thread, &event, pointer, diag);
+        return block_make(namer, thread, &event, pointer, event.domain, diag);
     case RECORD_FREE:
         return block_free(namer, &event, pointer, diag);
     case RECORD_REALLOC_BEGIN:
-        pending_push(thread, block_end(namer, pointer));
+        block = block_end(namer, pointer);
+        pending_push(thread, &block);
         return ERR_OK;
     case RECORD_REALLOC_END:
     case RECORD_REALLOC_FREED:
@@ -284,16 +344,112 @@ static enum err record_apply(struct namer *namer, struct named_thread *thread, c
     }
 }
 
+/* Where the address of a block that is moving will be known by its name: its thread's realloc. */
+static struct named_block *block_moving(struct namer *namer, uint64_t where) {
+    uint64_t serial = (where & ~LIVE_MOVING) >> LIVE_SLOT_BITS;
+    uint64_t place = where & ((1u << LIVE_SLOT_BITS) - 1);
+    if (serial >= namer->thread_capacity || place >= namer->threads[serial].pending_count)
+        return NULL;
+    return &namer->threads[serial].pending[place];
+}
+
+static enum err block_inherit(struct namer *namer, struct named_thread *thread, const struct live_block *inherited,
+                              struct diag *diag) {
+    struct event event = live_shape_event(inherited->shape);
+    event.thread = thread->number - 1;
+    if (!(inherited->pointer & LIVE_MOVING))
+        return block_make(namer, thread, &event, inherited->pointer, event.domain, diag);
+    struct named_block *moving = block_moving(namer, inherited->pointer);
+    const struct named_block block = {event_block_name(event.thread, ++thread->births),
+                                      {inherited->shape, ++namer->birth_count}};
+    if (moving)
+        *moving = block;
+    return event_push(namer, &event, diag);
+}
+
+static enum err inheritance_make(struct namer *namer, struct named_thread *thread, struct diag *diag) {
+    enum err err = ERR_OK;
+    namer->inherits = false;
+    for (uint64_t i = 0; i < namer->inheritance.count && !err; i++)
+        err = block_inherit(namer, thread, &namer->inheritance.blocks[i], diag);
+    namer->counts.inherited_block_count = namer->inheritance.count;
+    namer->counts.inherited_bytes = namer->inheritance.bytes;
+    live_set_clear(&namer->inheritance);
+    return err;
+}
+
 /* Whatever comes first from a thread begins it: a signal handler can get ahead of its RECORD_THREAD_START. */
 static enum err thread_appear(struct namer *namer, struct named_thread *thread, struct diag *diag) {
     struct event event = {.kind = EVENT_THREAD_START, .thread = namer->thread_count};
     thread->number = ++namer->thread_count;
-    return event_push(namer, &event, diag);
+    enum err err = event_push(namer, &event, diag);
+    return err || !namer->inherits ? err : inheritance_make(namer, thread, diag);
+}
+
+enum err namer_live_keep(struct namer *namer) {
+    assert(!namer->has_sink);
+    if (!namer->map.details)
+        namer->map.details = malloc((namer->map.mask + 1) * sizeof *namer->map.details);
+    return namer->map.details ? ERR_OK : ERR_NOMEM;
+}
+
+static uint64_t moving_collect(const struct namer *namer, struct live_birth *out) {
+    uint64_t count = 0;
+    for (uint64_t serial = 0; serial < namer->thread_capacity; serial++) {
+        const struct named_thread *thread = &namer->threads[serial];
+        for (uint32_t place = 0; place < thread->pending_count; place++) {
+            const struct named_block *block = &thread->pending[place];
+            if (block->name && out)
+                out[count] = (struct live_birth){{LIVE_MOVING | serial << LIVE_SLOT_BITS | place, block->detail.shape},
+                                                 block->detail.birth};
+            count += block->name != 0;
+        }
+    }
+    return count;
+}
+
+enum err namer_live_take(const struct namer *namer, struct live_set *out) {
+    const struct pointer_map *map = &namer->map;
+    assert(map->details);
+    if (namer->inherits) /* nothing has happened yet: not even the own inheritance is made */
+        return live_set_copy(&namer->inheritance, out);
+    uint64_t used = 0, count = map->count + moving_collect(namer, NULL);
+    struct live_birth *births = malloc((count ? count : 1) * sizeof *births);
+    if (!births)
+        return ERR_NOMEM;
+    for (uint64_t i = 0; i <= map->mask; i++)
+        if (map->entries[i].pointer)
+            births[used++] =
+                (struct live_birth){{map->entries[i].pointer, map->details[i].shape}, map->details[i].birth};
+    used += moving_collect(namer, births + used);
+    live_set_make(births, used, out);
+    return ERR_OK;
+}
+
+void namer_inherit(struct namer *namer, struct live_set *set) {
+    live_set_clear(&namer->inheritance);
+    namer->inheritance = *set;
+    namer->inherits = true;
+    *set = (struct live_set){0};
+}
+
+enum err namer_restart(struct namer *namer, struct diag *diag) {
+    struct live_set live;
+    if (namer_live_take(namer, &live))
+        return diag_set(diag, ERR_NOMEM, NULL, "out of memory for the %" PRIu64 " blocks that are alive",
+                        namer->map.count);
+    for (uint64_t serial = 0; serial < namer->thread_capacity; serial++)
+        namer->threads[serial].births = namer->threads[serial].number = 0;
+    namer_inherit(namer, &live);
+    return trace_begin(namer, diag);
 }
 
 void namer_expect(void *ctx, uint64_t pointer) {
     const struct namer *namer = ctx;
-    __builtin_prefetch(&namer->map.entries[map_home(&namer->map, pointer)], 1);
+    uint64_t home = map_home(&namer->map, pointer);
+    __builtin_prefetch(&namer->map.entries[home], 1);
+    if (namer->map.details)
+        __builtin_prefetch(&namer->map.details[home], 1);
 }
 
 enum err namer_put(void *ctx, const struct merged_record *record, struct diag *diag) {
