@@ -255,7 +255,7 @@ static enum err record_apply(struct namer *namer, struct named_thread *thread, c
                                                               [RECORD_ALIGNED] = EVENT_ALIGNED_ALLOC,
                                                               [RECORD_REALLOC_NEW] = EVENT_REALLOC,
                                                               [RECORD_THREAD_END] = EVENT_THREAD_END};
-    unsigned kind = (unsigned)(record->what >> RECORD_KIND_SHIFT & 15);
+    unsigned kind = (unsigned)(record->what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK);
     uint64_t pointer = record->what & RECORD_POINTER_MASK;
     struct event event = {.size_bytes = record->size_bytes,
                           .thread = thread->number - 1,
@@ -298,7 +298,7 @@ void namer_expect(void *ctx, uint64_t pointer) {
 
 enum err namer_put(void *ctx, const struct merged_record *record, struct diag *diag) {
     struct namer *namer = ctx;
-    if ((record->what >> RECORD_KIND_SHIFT & 15) == RECORD_IMAGE)
+    if ((record->what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK) == RECORD_IMAGE)
         return image_begin(namer, diag);
     if (!namer->has_sink || record->serial >= THREAD_COUNT_MAX)
         return diag_set(diag, namer->has_sink ? ERR_LIMIT : ERR_CHILD, NULL,
@@ -308,7 +308,7 @@ enum err namer_put(void *ctx, const struct merged_record *record, struct diag *d
     if (threads_reserve(namer, record->serial))
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory for thread %" PRIu64, record->serial);
     enum err err = ERR_OK;
-    bool is_start = (record->what >> RECORD_KIND_SHIFT & 15) == RECORD_THREAD_START;
+    bool is_start = (record->what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK) == RECORD_THREAD_START;
     struct named_thread *thread = &namer->threads[record->serial];
     if (!thread->number)
         err = thread_appear(namer, thread, diag);
