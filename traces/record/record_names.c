@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "traces/arena_runs.h"
+
 enum {
     EVENTS_PER_RUN = 1024,
     MAP_LOG2_MIN = 14,
@@ -42,6 +44,9 @@ struct namer {
     uint64_t thread_capacity;
     uint32_t thread_count;
     struct namer_counts counts;
+    struct arena_runs arenas; /* of the current image, all of them from the first on, or none */
+    uint8_t arena_log2;
+    bool has_lost_arena;
     size_t run_count;
     struct event run[EVENTS_PER_RUN];
 };
@@ -115,7 +120,40 @@ void namer_destroy(struct namer *namer) {
         return;
     free(namer->map.entries);
     free(namer->threads);
+    arena_runs_clear(&namer->arenas);
     free(namer);
+}
+
+/* A gap (the child of a fork has one at the beginning) makes the rest worthless: places come by their number. */
+static enum err arena_note(struct namer *namer, const struct merged_record *record, struct diag *diag) {
+    if (record->size_bytes != namer->arenas.arena_count)
+        namer->has_lost_arena = true;
+    if (namer->has_lost_arena)
+        return ERR_OK;
+    namer->arena_log2 = (uint8_t)(record->what >> RECORD_ALIGN_SHIFT & 63);
+    if (arena_runs_add(&namer->arenas, record->what & RECORD_POINTER_MASK))
+        return diag_set(diag, ERR_NOMEM, NULL, "out of memory for the places of %" PRIu64 " arenas",
+                        namer->arenas.arena_count);
+    return ERR_OK;
+}
+
+static void arenas_forget(struct namer *namer) {
+    arena_runs_clear(&namer->arenas);
+    namer->has_lost_arena = false;
+}
+
+enum err namer_arenas_describe(const struct namer *namer, struct trace_info *info) {
+    char *places = NULL;
+    if (namer->has_lost_arena || !namer->arenas.arena_count)
+        return ERR_OK;
+    enum err err = arena_runs_format(&namer->arenas, &places);
+    if (err)
+        return err;
+    free(info->capture_arena_places);
+    info->capture_arena_places = places;
+    info->capture_arena_count = namer->arenas.arena_count;
+    info->capture_arena_bytes = (uint64_t)1 << namer->arena_log2;
+    return ERR_OK;
 }
 
 struct namer_counts namer_counts(const struct namer *namer) {
@@ -136,6 +174,7 @@ static enum err image_begin(struct namer *namer, struct diag *diag) {
         memset(namer->threads, 0, namer->thread_capacity * sizeof *namer->threads);
     namer->thread_count = 0;
     namer->counts = (struct namer_counts){0};
+    arenas_forget(namer);
     namer->has_sink = true;
     return namer->output.begin(namer->output.ctx, &namer->sink, diag);
 }
@@ -271,6 +310,8 @@ static enum err record_apply(struct namer *namer, struct named_thread *thread, c
         return block_make(namer, thread, &event, pointer, diag);
     case RECORD_FREE:
         return block_free(namer, &event, pointer, diag);
+    case RECORD_ARENA:
+        return arena_note(namer, record, diag);
     case RECORD_REALLOC_BEGIN:
         pending_push(thread, block_end(namer, pointer));
         return ERR_OK;

@@ -45,6 +45,8 @@ enum record_kind {
     RECORD_THREAD_START,
     RECORD_THREAD_END,
     RECORD_IMAGE, /**< a new program image begins (the first, or one after exec): what came before is over */
+    RECORD_ARENA, /**< CPython has obtained an arena: pointer = its address, size = how many came before it,
+                       align_log2 = log2 of its own size */
     RECORD_STAMPED_COUNT,
     RECORD_CONTEXT = RECORD_STAMPED_COUNT, /**< word 1 = serial of the thread that the next records are of */
     RECORD_SIZE,                           /**< word 1 = the size of the next record, when 32 bits are too few */
