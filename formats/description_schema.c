@@ -30,6 +30,11 @@
     X(libc, LEAF_TEXT, false, capture_libc)                                                                            \
     X(page_bytes, LEAF_NUMBER, false, capture_page_bytes)
 
+#define ARENA_LEAVES(X)                                                                                                \
+    X(bytes, LEAF_NUMBER, false, capture_arena_bytes)                                                                  \
+    X(count, LEAF_NUMBER, false, capture_arena_count)                                                                  \
+    X(places, LEAF_TEXT, false, capture_arena_places)
+
 #define EVENTS_LEAVES(X)                                                                                               \
     X(file, LEAF_TEXT, true, events_file)                                                                              \
     X(bytes, LEAF_NUMBER, true, events_bytes)                                                                          \
@@ -81,6 +86,9 @@ struct description_text {
         struct host_text {
             HOST_LEAVES(TEXT_MEMBER)
         } host;
+        struct arenas_text {
+            ARENA_LEAVES(TEXT_MEMBER)
+        } arenas;
     } capture;
     struct events_text {
         char *codec;
@@ -108,10 +116,14 @@ static const cyaml_schema_field_t program_fields[] = {PROGRAM_LEAVES(PROGRAM_FIE
 #define HOST_FIELD(key, type, required, field) FIELD(host_text, key, required)
 static const cyaml_schema_field_t host_fields[] = {HOST_LEAVES(HOST_FIELD) CYAML_FIELD_END};
 
+#define ARENA_FIELD(key, type, required, field) FIELD(arenas_text, key, required)
+static const cyaml_schema_field_t arena_fields[] = {ARENA_LEAVES(ARENA_FIELD) CYAML_FIELD_END};
+
 #define CAPTURE_FIELD(key, type, required, field) FIELD(capture_text, key, required)
 static const cyaml_schema_field_t capture_fields[] = {
     CAPTURE_LEAVES(CAPTURE_FIELD)
         CYAML_FIELD_MAPPING("host", CYAML_FLAG_OPTIONAL, struct capture_text, host, host_fields),
+    CYAML_FIELD_MAPPING("arenas", CYAML_FLAG_OPTIONAL, struct capture_text, arenas, arena_fields),
     CYAML_FIELD_END,
 };
 
@@ -160,13 +172,14 @@ const cyaml_schema_value_t description_schema = {
 #define PROGRAM_LEAF(key, type, required, field) LEAF("program.", program., key, type, required, field)
 #define CAPTURE_LEAF(key, type, required, field) LEAF("capture.", capture., key, type, required, field)
 #define HOST_LEAF(key, type, required, field)    LEAF("capture.host.", capture.host., key, type, required, field)
+#define ARENA_LEAF(key, type, required, field)   LEAF("capture.arenas.", capture.arenas., key, type, required, field)
 #define EVENTS_LEAF(key, type, required, field)  LEAF("events.", events., key, type, required, field)
 #define DOMAIN_LEAF(key, type, required, field)  LEAF("events.domains.", events.domains., key, type, required, field)
 #define KIND_LEAF(key, type, required, field)    LEAF("summary.kinds.", summary.kinds., key, type, required, field)
 #define SUMMARY_LEAF(key, type, required, field) LEAF("summary.", summary., key, type, required, field)
 
 const struct leaf description_leaves[] = {TOP_LEAVES(TOP_LEAF) PROGRAM_LEAVES(PROGRAM_LEAF) CAPTURE_LEAVES(CAPTURE_LEAF)
-                                              HOST_LEAVES(HOST_LEAF) EVENTS_LEAVES(EVENTS_LEAF)
+                                              HOST_LEAVES(HOST_LEAF) ARENA_LEAVES(ARENA_LEAF) EVENTS_LEAVES(EVENTS_LEAF)
                                                   DOMAIN_LEAVES(DOMAIN_LEAF) KIND_LEAVES(KIND_LEAF)
                                                       SUMMARY_LEAVES(SUMMARY_LEAF) TAIL_LEAVES(TOP_LEAF)};
 

@@ -5,9 +5,22 @@
 
 void trace_info_clear(struct trace_info *info) {
     char *const owned[] = {
-        info->name,         info->description,  info->program_command, info->program_version, info->program_interpreter,
-        info->capture_date, info->capture_tool, info->capture_cpu,     info->capture_kernel,  info->capture_libc,
-        info->capture_end,  info->events_file,  info->events_sha256,   info->provenance,      info->licence,
+        info->name,
+        info->description,
+        info->program_command,
+        info->program_version,
+        info->program_interpreter,
+        info->capture_date,
+        info->capture_tool,
+        info->capture_cpu,
+        info->capture_kernel,
+        info->capture_libc,
+        info->capture_end,
+        info->capture_arena_places,
+        info->events_file,
+        info->events_sha256,
+        info->provenance,
+        info->licence,
     };
     for (size_t i = 0; i < sizeof owned / sizeof owned[0]; i++)
         free(owned[i]);

@@ -45,6 +45,9 @@ struct trace_info {
     char *capture_kernel;
     char *capture_libc;
     uint64_t capture_page_bytes;
+    uint64_t capture_arena_bytes;      /**< CPython: size of its arenas; 0 = not recorded */
+    uint64_t capture_arena_count;      /**< obtained in all */
+    char *capture_arena_places;        /**< where they began, the first ones if not all: arena_runs.h */
     uint64_t capture_lost_count;       /**< events known to be missing */
     uint64_t capture_refused_count;    /**< requests that the program saw refused (NULL); not events */
     uint64_t capture_inherited_blocks; /**< made at the head of the trace: alive before it began */

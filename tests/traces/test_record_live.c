@@ -46,7 +46,7 @@ static enum err heard_begin(void *ctx, struct event_sink *sink, struct diag *dia
     assert_int_equal(tracker_create(&heard->tracker), ERR_OK);
     heard->count = 0;
     heard->begun_count++;
-    *sink = (struct event_sink){heard, heard_put};
+    *sink = (struct event_sink){.ctx = heard, .put = heard_put};
     return ERR_OK;
 }
 

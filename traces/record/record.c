@@ -302,7 +302,7 @@ enum err record_run(const struct record_options *options, const struct record_ou
         recorder.session.keeps_quit_ignored = guard.quit.sa_handler == SIG_IGN;
         err = recorder_run(&recorder, report, diag);
     }
-    if (!err && info_fill(&recorder.session, options, report, info))
+    if (!err && (info_fill(&recorder.session, options, report, info) || namer_arenas_describe(recorder.namer, info)))
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     recorder_clear(&recorder);
     signals_restore(&guard);

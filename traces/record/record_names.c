@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "traces/arena_runs.h"
+
 enum {
     EVENTS_PER_RUN = 1024,
     MAP_LOG2_MIN = 14,
@@ -59,6 +61,9 @@ struct namer {
     struct live_set inheritance;
     bool inherits; /* the first thread of the coming trace makes the blocks of `inheritance` */
     struct namer_counts counts;
+    struct arena_runs arenas; /* of the current image, all of them from the first on, or none */
+    uint8_t arena_log2;
+    bool has_lost_arena;
     size_t run_count;
     struct event run[EVENTS_PER_RUN];
 };
@@ -148,7 +153,40 @@ void namer_destroy(struct namer *namer) {
     map_free(&namer->map);
     live_set_clear(&namer->inheritance);
     free(namer->threads);
+    arena_runs_clear(&namer->arenas);
     free(namer);
+}
+
+/* A gap (the child of a fork has one at the beginning) makes the rest worthless: places come by their number. */
+static enum err arena_note(struct namer *namer, const struct merged_record *record, struct diag *diag) {
+    if (record->size_bytes != namer->arenas.arena_count)
+        namer->has_lost_arena = true;
+    if (namer->has_lost_arena)
+        return ERR_OK;
+    namer->arena_log2 = (uint8_t)(record->what >> RECORD_ALIGN_SHIFT & 63);
+    if (arena_runs_add(&namer->arenas, record->what & RECORD_POINTER_MASK))
+        return diag_set(diag, ERR_NOMEM, NULL, "out of memory for the places of %" PRIu64 " arenas",
+                        namer->arenas.arena_count);
+    return ERR_OK;
+}
+
+static void arenas_forget(struct namer *namer) {
+    arena_runs_clear(&namer->arenas);
+    namer->has_lost_arena = false;
+}
+
+enum err namer_arenas_describe(const struct namer *namer, struct trace_info *info) {
+    char *places = NULL;
+    if (namer->has_lost_arena || !namer->arenas.arena_count)
+        return ERR_OK;
+    enum err err = arena_runs_format(&namer->arenas, &places);
+    if (err)
+        return err;
+    free(info->capture_arena_places);
+    info->capture_arena_places = places;
+    info->capture_arena_count = namer->arenas.arena_count;
+    info->capture_arena_bytes = (uint64_t)1 << namer->arena_log2;
+    return ERR_OK;
 }
 
 struct namer_counts namer_counts(const struct namer *namer) {
@@ -168,6 +206,7 @@ static enum err trace_begin(struct namer *namer, struct diag *diag) {
     namer->map.count = 0;
     namer->thread_count = 0;
     namer->counts = (struct namer_counts){0};
+    arenas_forget(namer);
     namer->has_sink = true;
     return namer->output.begin(namer->output.ctx, &namer->sink, diag);
 }
@@ -313,7 +352,7 @@ static enum err record_apply(struct namer *namer, struct named_thread *thread, c
                                                               [RECORD_ALIGNED] = EVENT_ALIGNED_ALLOC,
                                                               [RECORD_REALLOC_NEW] = EVENT_REALLOC,
                                                               [RECORD_THREAD_END] = EVENT_THREAD_END};
-    unsigned kind = (unsigned)(record->what >> RECORD_KIND_SHIFT & 15);
+    unsigned kind = (unsigned)(record->what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK);
     uint64_t pointer = record->what & RECORD_POINTER_MASK;
     struct event event = {.size_bytes = record->size_bytes,
                           .thread = thread->number - 1,
@@ -330,6 +369,8 @@ static enum err record_apply(struct namer *namer, struct named_thread *thread, c
         return block_make(namer, thread, &event, pointer, event.domain, diag);
     case RECORD_FREE:
         return block_free(namer, &event, pointer, diag);
+    case RECORD_ARENA:
+        return arena_note(namer, record, diag);
     case RECORD_REALLOC_BEGIN:
         block = block_end(namer, pointer);
         pending_push(thread, &block);
@@ -454,7 +495,7 @@ void namer_expect(void *ctx, uint64_t pointer) {
 
 enum err namer_put(void *ctx, const struct merged_record *record, struct diag *diag) {
     struct namer *namer = ctx;
-    if ((record->what >> RECORD_KIND_SHIFT & 15) == RECORD_IMAGE)
+    if ((record->what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK) == RECORD_IMAGE)
         return image_begin(namer, diag);
     if (!namer->has_sink || record->serial >= THREAD_COUNT_MAX)
         return diag_set(diag, namer->has_sink ? ERR_LIMIT : ERR_CHILD, NULL,
@@ -464,7 +505,7 @@ enum err namer_put(void *ctx, const struct merged_record *record, struct diag *d
     if (threads_reserve(namer, record->serial))
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory for thread %" PRIu64, record->serial);
     enum err err = ERR_OK;
-    bool is_start = (record->what >> RECORD_KIND_SHIFT & 15) == RECORD_THREAD_START;
+    bool is_start = (record->what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK) == RECORD_THREAD_START;
     struct named_thread *thread = &namer->threads[record->serial];
     if (!thread->number)
         err = thread_appear(namer, thread, diag);

@@ -45,6 +45,8 @@ enum record_kind {
     RECORD_THREAD_START,
     RECORD_THREAD_END,
     RECORD_IMAGE, /**< a new program image begins (the first, or one after exec): what came before is over */
+    RECORD_ARENA, /**< CPython has obtained an arena: pointer = its address, size = how many came before it,
+                       align_log2 = log2 of its own size */
     RECORD_STAMPED_COUNT,
     RECORD_CONTEXT = RECORD_STAMPED_COUNT, /**< word 1 = serial of the thread that the next records are of */
     RECORD_SIZE,                           /**< word 1 = the size of the next record, when 32 bits are too few */
@@ -55,7 +57,7 @@ enum record_kind {
 enum { RECORD_SERIAL_LATE = 0 };
 
 /**
- * word 0: bits 0..47 pointer, 48..51 kind, 52..53 domain, 54..59 align_log2
+ * word 0: bits 0..47 pointer, 48..52 kind, 53..54 domain, 55..60 align_log2
  * word 1: bits 0..31 the stamp's low half, 32..63 size in bytes (RECORD_SIZE before it: ignored)
  */
 struct ring_record {
@@ -63,11 +65,13 @@ struct ring_record {
     uint64_t how;
 };
 
-enum { RECORD_KIND_SHIFT = 48, RECORD_DOMAIN_SHIFT = 52, RECORD_ALIGN_SHIFT = 54, RECORD_HOW_SIZE_SHIFT = 32 };
+enum { RECORD_KIND_SHIFT = 48, RECORD_DOMAIN_SHIFT = 53, RECORD_ALIGN_SHIFT = 55, RECORD_HOW_SIZE_SHIFT = 32 };
+enum { RECORD_KIND_MASK = 31 };
+_Static_assert(RECORD_KIND_COUNT <= RECORD_KIND_MASK + 1, "a kind fits its bits");
 #define RECORD_POINTER_MASK (((uint64_t)1 << RECORD_KIND_SHIFT) - 1)
 
 static inline unsigned ring_record_kind(struct ring_record record) {
-    return (unsigned)(record.what >> RECORD_KIND_SHIFT & 15);
+    return (unsigned)(record.what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK);
 }
 
 enum ring_state { RING_FREE, RING_CLAIMED };

@@ -11,6 +11,13 @@ struct python_allocator {
     void (*free)(void *ctx, void *block);
 };
 
+/* PyObjectArenaAllocator, since 3.4. */
+struct python_arenas {
+    void *ctx;
+    void *(*alloc)(void *ctx, size_t bytes);
+    void (*free)(void *ctx, void *arena, size_t bytes);
+};
+
 /* PYMEM_DOMAIN_RAW, _MEM, _OBJ are 0, 1, 2. */
 enum { PYTHON_DOMAIN_COUNT = 3 };
 
@@ -22,6 +29,8 @@ struct domain_hook {
 static struct domain_hook hooks[PYTHON_DOMAIN_COUNT];
 static void *(*python_raw_malloc)(size_t);
 static void (*python_raw_free)(void *);
+static struct python_arenas arenas_next;
+static size_t arena_count;
 
 static inline bool is_recorded(void) {
     return shim_is_outermost() && shim_mode() == SHIM_DOMAINS;
@@ -86,6 +95,34 @@ static void hook_free(void *ctx, void *block) {
     shim_leave();
 }
 
+/* The data stack of 3.11 and newer takes its chunks here, too; arenas are what a small-block request needs. The
+   interpreter's lock, without which no such request is made, orders them. */
+static void *hook_arena(void *ctx, size_t bytes) {
+    (void)ctx;
+    void *arena = arenas_next.alloc(arenas_next.ctx, bytes);
+    if (arena && shim_thread.inside && shim_mode() == SHIM_DOMAINS)
+        shim_event(RECORD_ARENA, 0, (uintptr_t)arena, arena_count++, 63 - (unsigned)__builtin_clzll(bytes));
+    return arena;
+}
+
+static void hook_arena_free(void *ctx, void *arena, size_t bytes) {
+    (void)ctx;
+    arenas_next.free(arenas_next.ctx, arena, bytes);
+}
+
+/* Without these two calls there is nothing to be known of the arenas; the events are whole all the same. */
+static void arenas_hook(void) {
+    void (*arenas_get)(struct python_arenas *);
+    void (*arenas_set)(struct python_arenas *);
+    *(void **)&arenas_get = dlsym(RTLD_DEFAULT, "PyObject_GetArenaAllocator");
+    *(void **)&arenas_set = dlsym(RTLD_DEFAULT, "PyObject_SetArenaAllocator");
+    if (!arenas_get || !arenas_set)
+        return;
+    struct python_arenas ours = {NULL, hook_arena, hook_arena_free};
+    arenas_get(&arenas_next);
+    arenas_set(&ours);
+}
+
 bool shim_python_hook(void) {
     void (*allocator_get)(int, struct python_allocator *);
     void (*allocator_set)(int, struct python_allocator *);
@@ -104,6 +141,7 @@ bool shim_python_hook(void) {
         struct python_allocator ours = {&hooks[domain], hook_malloc, hook_calloc, hook_realloc, hook_free};
         allocator_set(domain, &ours);
     }
+    arenas_hook();
     return true;
 }
 

@@ -186,7 +186,8 @@ static bool commons_write(uint64_t serial, uint64_t what, uint64_t size_bytes) {
 
 /* glibc frees a few NULLs of every thread after the last destructor: not worth a thread of their own in the trace. */
 static bool late_write(uint64_t what, uint64_t size_bytes) {
-    bool is_free_of_null = (what & RECORD_POINTER_MASK) == 0 && (what >> RECORD_KIND_SHIFT & 15) == RECORD_FREE;
+    bool is_free_of_null =
+        (what & RECORD_POINTER_MASK) == 0 && (what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK) == RECORD_FREE;
     return is_free_of_null || commons_write(RECORD_SERIAL_LATE, what, size_bytes);
 }
 
