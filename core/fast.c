@@ -64,11 +64,14 @@ static struct fast_span *span_new(struct fast *fast, uint32_t class_index) {
     return span;
 }
 
-/* Links never used blocks, those of a page at once: they are used soon, and their page has just come. */
+/* Links never used blocks, those of a page at once: they are used soon, and their page has just come. A span's first
+   are few: many spans do not live to use more. */
 static void span_carve(const struct fast *fast, struct fast_span *span) {
     const struct fast_class *class = &fast->classes[span->class_index];
     uint32_t step = class->block_bytes, at = span->carve;
     uint32_t end = (at + step + FAST_CARVE_BYTES - 1) & ~(uint32_t)(FAST_CARVE_BYTES - 1);
+    if (at == 0 && end > FAST_CARVE_FIRST * step)
+        end = FAST_CARVE_FIRST * step;
     char *base = fast_span_address(fast, span);
     span->free = base + at;
     for (; at + 2 * step <= end && at + step <= class->limit; at += step)

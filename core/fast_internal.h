@@ -26,6 +26,7 @@ enum {
     FAST_CLASS_MAX = 64,        /**< room for classes */
     FAST_RELIST_SHARE = 32,     /**< a full span serves again when this part of it is free, or a block */
     FAST_CARVE_BYTES = 4096,    /**< never used blocks are linked up to the next multiple of this */
+    FAST_CARVE_FIRST = 4,       /**< but of a new span not more than so many */
     FAST_EMPTY_ARENAS_KEPT = 2, /**< wholly free arenas that are not given back */
     FAST_FIT_TRIES = 8,         /**< arenas of one fill that are searched for a run of units */
     FAST_SMALL_STEPS = FAST_SMALL_BYTES / FAST_ALIGN_BYTES + 1
