@@ -328,22 +328,34 @@ static void pins_line_print(const char *when, const struct worker_pins *pins, si
     text_wrap_print("  ", text, width, out);
 }
 
+/* What it is, where its name does not say it: "as pool:3.14, ", or nothing. */
+static const char *settings_describe(const struct allocator *allocator, char *buffer, size_t buffer_bytes) {
+    const char *stated = strchr(allocator->name, ':');
+    size_t length = strlen(allocator->settings);
+    bool is_stated = stated && strncmp(stated + 1, allocator->settings, length) == 0 &&
+                     (!stated[1 + length] || stated[1 + length] == '+');
+    buffer[0] = 0;
+    if (length && !is_stated)
+        snprintf(buffer, buffer_bytes, "as pool:%s, ", allocator->settings);
+    return buffer;
+}
+
 static enum err pool_print(const struct report *report, size_t index, size_t width, FILE *out) {
     const struct allocator_result *result = &report->experiment->results[index];
     const struct metric_value *values = report->sets[index].values;
     const struct worker_sample *const at[2] = {report_peak_sample(report, index), report_end_sample(report, index)};
     const struct pool_config *config = &result->probe.pool;
-    const char *settings = result->allocator.settings;
-    char arena[UNITS_TEXT_BYTES], pool[UNITS_TEXT_BYTES], text[POOL_CONFIG_TEXT_BYTES + 512];
+    char settings[POOL_CONFIG_TEXT_BYTES + 16], arena[UNITS_TEXT_BYTES], pool[UNITS_TEXT_BYTES],
+        text[POOL_CONFIG_TEXT_BYTES + 512];
     if (!at[0] || !at[1])
         return ERR_OK;
     const struct pool_counts *counts = &at[1]->counts;
     int used = snprintf(
-        text, sizeof text, "%s%s%s%sarenas of %s in pools of %s: %" PRIu64 " mapped, %" PRIu64 " returned",
+        text, sizeof text, "%s%sarenas of %s in pools of %s: %" PRIu64 " mapped, %" PRIu64 " returned",
         result->allocator.debug_hooks
             ? "debug hooks add 24 bytes to a block (48 to one too large for pools), here part of the rounding; "
             : "",
-        settings[0] ? "as pool:" : "", settings, settings[0] ? ", " : "",
+        settings_describe(&result->allocator, settings, sizeof settings),
         units_format_bytes(config->arena_bytes, arena), units_format_bytes(config->pool_bytes, pool),
         counts->arenas_mapped_count, counts->arenas_returned_count);
     if (!values[METRIC_ARENA_RETURN].reason)

@@ -40,8 +40,9 @@ static enum err arena_rules_check(const struct pool_config *config, struct diag 
         return diag_set(diag, ERR_USAGE, NULL, "pool: arena size %zu is not a multiple of the page size %zu", arena,
                         page);
     if (arena / pool < POOL_ARENA_POOLS_MIN || arena / pool > POOL_ARENA_POOLS_MAX)
-        return diag_set(diag, ERR_USAGE, NULL, "pool: arena size %zu holds %zu pools of %zu; %d to %d are possible",
-                        arena, arena / pool, pool, POOL_ARENA_POOLS_MIN, POOL_ARENA_POOLS_MAX);
+        return diag_set(diag, ERR_USAGE, NULL, "pool: arena size %zu holds %zu pool%s of %zu; %d to %d are possible",
+                        arena, arena / pool, arena / pool == 1 ? "" : "s", pool, POOL_ARENA_POOLS_MIN,
+                        POOL_ARENA_POOLS_MAX);
     return ERR_OK;
 }
 
