@@ -45,6 +45,13 @@ static enum err summary_compare(const char *path, const struct trace_summary *st
                                 const struct trace_summary *counted, struct diag *diag) {
     if (!stated->event_count || memcmp(stated, counted, sizeof *stated) == 0)
         return ERR_OK;
+    if (stated->timed_count != counted->timed_count || stated->time_first_ns != counted->time_first_ns ||
+        stated->time_last_ns != counted->time_last_ns)
+        return diag_set(diag, ERR_INVALID, path,
+                        "the summary contradicts the events' times (%" PRIu64 " events from %" PRIu64 " to %" PRIu64
+                        " ns stated, %" PRIu64 " from %" PRIu64 " to %" PRIu64 " counted)",
+                        stated->timed_count, stated->time_first_ns, stated->time_last_ns, counted->timed_count,
+                        counted->time_first_ns, counted->time_last_ns);
     return diag_set(diag, ERR_INVALID, path,
                     "the summary contradicts the events (%" PRIu64 " events stated, %" PRIu64
                     " counted; live peak %" PRIu64 " bytes stated, %" PRIu64 " counted)",
@@ -58,7 +65,7 @@ static enum err trace_check(const char *path, struct trace_summary *counted, str
     enum err err = trace_reader_open(path, &reader, diag);
     if (err)
         return err;
-    err = trace_reader_events(reader, &events, diag);
+    err = trace_reader_timed_events(reader, &events, diag);
     if (!err && (err = tracker_create(&tracker)))
         diag_set(diag, err, NULL, "out of memory");
     if (!err)
@@ -146,8 +153,8 @@ const struct command command_check = {
     .summary = "validate traces; mend what can be mended",
     .description =
         "Reads each trace to its end: the description's keys and types, the events file's checksum, every member of "
-        "it, every event (frees and reallocs of blocks that are alive, sizes, threads), and the summary against what "
-        "was counted.\n"
+        "it, every event (frees and reallocs of blocks that are alive, sizes, threads, times that never go back), and "
+        "the summary against what was counted.\n"
         "With --against, every mem, obj and c operation then goes to the pool and to the real allocator of that "
         "libpython, in lock-step in a process of its own; every block's place (the number of its arena and the offset "
         "in it) and the statistics texts must be equal. Raw-domain operations do not concern that allocator and are "

@@ -19,6 +19,8 @@
     X(date, LEAF_TEXT, false, capture_date)                                                                            \
     X(tool, LEAF_TEXT, false, capture_tool)                                                                            \
     X(end, LEAF_TEXT, false, capture_end)                                                                              \
+    X(clock, LEAF_TEXT, false, capture_clock)                                                                          \
+    X(clock_resolution_ns, LEAF_NUMBER, false, capture_clock_resolution_ns)                                            \
     X(lost, LEAF_NUMBER, false, capture_lost_count)                                                                    \
     X(refused, LEAF_NUMBER, false, capture_refused_count)                                                              \
     X(inherited_blocks, LEAF_NUMBER, false, capture_inherited_blocks)                                                  \
@@ -58,7 +60,10 @@
     X(live_peak_bytes, LEAF_NUMBER, true, summary.live_peak_bytes)                                                     \
     X(live_peak_blocks, LEAF_NUMBER, true, summary.live_peak_blocks)                                                   \
     X(live_end_bytes, LEAF_NUMBER, true, summary.live_end_bytes)                                                       \
-    X(live_end_blocks, LEAF_NUMBER, true, summary.live_end_blocks)
+    X(live_end_blocks, LEAF_NUMBER, true, summary.live_end_blocks)                                                     \
+    X(timed, LEAF_NUMBER, false, summary.timed_count)                                                                  \
+    X(time_first_ns, LEAF_NUMBER, false, summary.time_first_ns)                                                        \
+    X(time_last_ns, LEAF_NUMBER, false, summary.time_last_ns)
 
 #define KIND_LEAVES(X)                                                                                                 \
     X(malloc, LEAF_NUMBER, true, summary.kind_counts[EVENT_MALLOC])                                                    \

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "formats/events_layout.h"
+#include "formats/events_times.h"
 #include "formats/varint.h"
 
 #define BLOCK_SEQ_MAX (((uint64_t)1 << EVENT_BLOCK_SEQ_BITS) - 1)
@@ -47,6 +48,11 @@ struct events_decoder {
     const uint8_t *schedule, *schedule_end;
     const uint8_t *bits;
     uint64_t bit_at, bit_end;
+    const uint8_t *times; /* NULL: the member has none */
+    uint64_t times_bytes;
+    uint32_t event_count;
+    bool is_timing; /* the cursor has begun */
+    struct times_cursor times_cursor;
     bool anchored;
     uint32_t member;
     struct known *known;
@@ -265,7 +271,8 @@ static enum err streams_place(struct events_decoder *decoder, const uint8_t *at,
     return at == end ? ERR_OK : refuse(fault, "the member goes on behind its last stream");
 }
 
-static enum err member_read(struct events_decoder *decoder, const uint8_t *at, const uint8_t *end, const char **fault) {
+static enum err member_read(struct events_decoder *decoder, const uint8_t *at, const uint8_t *end, bool has_times,
+                            const char **fault) {
     uint64_t schedule_bytes, bits_bytes;
     enum err err = threads_read(decoder, &at, end, fault);
     if (!err)
@@ -274,6 +281,8 @@ static enum err member_read(struct events_decoder *decoder, const uint8_t *at, c
         err = part_read(&at, end, &decoder->schedule, &schedule_bytes, fault);
     if (!err)
         err = part_read(&at, end, &decoder->bits, &bits_bytes, fault);
+    if (!err && has_times)
+        err = part_read(&at, end, &decoder->times, &decoder->times_bytes, fault);
     if (!err)
         err = streams_place(decoder, at, end, fault);
     if (err)
@@ -287,14 +296,17 @@ static enum err member_read(struct events_decoder *decoder, const uint8_t *at, c
 }
 
 enum err events_decoder_begin(struct events_decoder *decoder, const uint8_t *raw, size_t bytes, uint32_t event_count,
-                              const char **fault) {
+                              bool has_times, const char **fault) {
     threads_settle(decoder);
     decoder->member++;
     decoder->local_count = 0;
     decoder->events_left = 0;
+    decoder->times = NULL;
+    decoder->is_timing = false;
+    decoder->event_count = event_count;
     if (bytes > MEMBER_RAW_BYTES_MAX)
         return refuse(fault, "the member is too long");
-    enum err err = member_read(decoder, raw, raw + bytes, fault);
+    enum err err = member_read(decoder, raw, raw + bytes, has_times, fault);
     if (!err)
         decoder->events_left = event_count;
     return err;
@@ -422,4 +434,15 @@ enum err events_decoder_run(struct events_decoder *decoder, struct event *events
     if (!err)
         *made = count;
     return err;
+}
+
+enum err events_decoder_times(struct events_decoder *decoder, uint64_t *times_ns, size_t count, const char **fault) {
+    enum err err = ERR_OK;
+    if (!decoder->times)
+        return refuse(fault, "the member has no times");
+    if (!decoder->is_timing)
+        err = times_cursor_begin(&decoder->times_cursor, decoder->times, decoder->times_bytes, decoder->event_count,
+                                 fault);
+    decoder->is_timing = true;
+    return err ? err : times_cursor_run(&decoder->times_cursor, times_ns, count, fault);
 }

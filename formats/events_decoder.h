@@ -26,12 +26,13 @@ void events_decoder_destroy(struct events_decoder *decoder);
 
 /**
  * Begins a member of `event_count` events; what was left of the one before is dropped.
+ * @param has_times the member has a times part.
  * @param raw borrowed until the member's last event; behind its `bytes` DECODER_SLACK_BYTES more must be readable
  * (their values do not matter).
  * @return ERR_OK; ERR_FORMAT, ERR_NOMEM with *fault, a static text.
  */
 enum err events_decoder_begin(struct events_decoder *decoder, const uint8_t *raw, size_t bytes, uint32_t event_count,
-                              const char **fault);
+                              bool has_times, const char **fault);
 
 enum { DECODER_SLACK_BYTES = 32 };
 
@@ -41,6 +42,12 @@ enum { DECODER_SLACK_BYTES = 32 };
  */
 enum err events_decoder_run(struct events_decoder *decoder, struct event *events, size_t room, size_t *made,
                             const char **fault);
+
+/**
+ * Makes the times of the member's next `count` events, from the first on, beside what events_decoder_run() does; to be
+ * asked for no more than there are. Who does not call this pays nothing for a member's times.
+ */
+enum err events_decoder_times(struct events_decoder *decoder, uint64_t *times_ns, size_t count, const char **fault);
 
 /** True when all events of the member have been made. */
 bool events_decoder_done(const struct events_decoder *decoder);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "formats/events_layout.h"
+#include "formats/events_times.h"
 #include "formats/varint.h"
 
 enum {
@@ -69,12 +70,19 @@ struct events_encoder {
     size_t long_count;
     size_t explicit_bytes; /* what all of it takes without tokens */
 
+    uint64_t *times_ns; /* of every event; NULL: the trace has none */
+    bool is_time_run;   /* the last two events happened at the same time */
+
     uint8_t *raw;
 };
 
-/* One event can pass the mark by an item, two threads, a run and a distance. */
-enum { EXPLICIT_CAPACITY = EXPLICIT_BYTES_FULL + ITEM_BYTES_MAX + 2 * THREAD_BYTES_MAX + RUN_BYTES_MAX + 8 };
-_Static_assert(EXPLICIT_CAPACITY + 4 * VARINT_BYTES_MAX + TABLE_ENTRIES_MAX * SHORT_BYTES <= MEMBER_RAW_BYTES_MAX,
+/* One event can pass the mark by an item, two threads, a run, a distance and a time. */
+enum {
+    EXPLICIT_CAPACITY =
+        EXPLICIT_BYTES_FULL + ITEM_BYTES_MAX + 2 * THREAD_BYTES_MAX + RUN_BYTES_MAX + 8 + VARINT_BYTES_MAX
+};
+_Static_assert(EXPLICIT_CAPACITY + 4 * VARINT_BYTES_MAX + TABLE_ENTRIES_MAX * SHORT_BYTES + TIMES_HEAD_BYTES_MAX <=
+                   MEMBER_RAW_BYTES_MAX,
                "a full member keeps to the limit of readers");
 
 static void member_begin(struct events_encoder *encoder) {
@@ -83,6 +91,7 @@ static void member_begin(struct events_encoder *encoder) {
     encoder->member++;
     encoder->local_count = encoder->run_count = encoder->item_count = encoder->entry_count = 0;
     encoder->bit_count = 0;
+    encoder->is_time_run = false;
     encoder->long_count = encoder->explicit_bytes = 0;
 }
 
@@ -119,6 +128,7 @@ void events_encoder_destroy(struct events_encoder *encoder) {
     free(encoder->entries);
     free(encoder->buckets);
     free(encoder->long_bytes);
+    free(encoder->times_ns);
     free(encoder->raw);
     free(encoder);
 }
@@ -297,6 +307,24 @@ enum err events_encoder_add(struct events_encoder *encoder, const struct event *
     return ERR_OK;
 }
 
+static void time_account(struct events_encoder *encoder, uint64_t step_ns) {
+    if (step_ns)
+        encoder->explicit_bytes += times_step_bytes(step_ns);
+    else if (!encoder->is_time_run)
+        encoder->explicit_bytes += TIMES_RUN_BYTES_MAX;
+    encoder->is_time_run = !step_ns;
+}
+
+enum err events_encoder_add_time(struct events_encoder *encoder, uint64_t time_ns) {
+    if (!encoder->times_ns && !(encoder->times_ns = malloc(MEMBER_EVENTS_MAX * sizeof *encoder->times_ns)))
+        return ERR_NOMEM;
+    uint64_t *to = &encoder->times_ns[encoder->item_count - 1];
+    if (encoder->item_count > 1)
+        time_account(encoder, time_ns - to[-1]);
+    *to = time_ns;
+    return ERR_OK;
+}
+
 bool events_encoder_full(const struct events_encoder *encoder) {
     return encoder->item_count == MEMBER_EVENTS_MAX || encoder->explicit_bytes >= EXPLICIT_BYTES_FULL;
 }
@@ -414,6 +442,8 @@ enum err events_encoder_take(struct events_encoder *encoder, const uint8_t **byt
     to = table_write(encoder, order, chosen, to);
     to = schedule_write(encoder, to);
     to = bits_write(encoder, to);
+    if (encoder->times_ns)
+        to = times_write(encoder->times_ns, encoder->item_count, to);
     to = streams_write(encoder, to);
     free(order);
     *bytes = encoder->raw;

@@ -27,6 +27,13 @@ void events_encoder_destroy(struct events_encoder *encoder);
  */
 enum err events_encoder_add(struct events_encoder *encoder, const struct event *event);
 
+/**
+ * The time of the event just added; of all events of a trace or of none.
+ * @param time_ns not below the one before, below EVENT_TIME_END_NS.
+ * @return ERR_OK or ERR_NOMEM (2 MiB, at the first time).
+ */
+enum err events_encoder_add_time(struct events_encoder *encoder, uint64_t time_ns);
+
 /** True when the member must be taken before the next event is added. */
 bool events_encoder_full(const struct events_encoder *encoder);
 

@@ -33,7 +33,7 @@ void member_header_write(const struct member_header *header, uint8_t to[MEMBER_H
     memcpy(to, fixed_start, sizeof fixed_start);
     to[AT_VERSION] = EVENTS_VERSION;
     to[AT_KIND] = (uint8_t)header->kind;
-    little_write(to + AT_FEATURES, 0, 2);
+    little_write(to + AT_FEATURES, header->features, 2);
     little_write(to + AT_MEMBER_BYTES, header->member_bytes, 4);
     little_write(to + AT_EVENTS_BEFORE, header->events_before, 8);
     little_write(to + AT_VALUE, header->value, 8);
@@ -56,11 +56,12 @@ enum err member_header_read(const uint8_t from[MEMBER_HEADER_BYTES], struct memb
         return diag_at_byte(diag, ERR_VERSION, path, byte, "events of version %u; this build reads version %d",
                             from[AT_VERSION], EVENTS_VERSION);
     unsigned features = (unsigned)little_read(from + AT_FEATURES, 2);
-    if (features || from[AT_KIND] >= MEMBER_KIND_COUNT)
+    if ((features & ~(unsigned)FEATURES_KNOWN) || from[AT_KIND] >= MEMBER_KIND_COUNT)
         return diag_at_byte(diag, ERR_VERSION, path, byte,
                             "member of kind %u with features 0x%04x, which this build does not know", from[AT_KIND],
                             features);
     out->kind = from[AT_KIND];
+    out->features = features;
     out->member_bytes = (uint32_t)little_read(from + AT_MEMBER_BYTES, 4);
     out->events_before = little_read(from + AT_EVENTS_BEFORE, 8);
     out->value = little_read(from + AT_VALUE, 8);

@@ -23,11 +23,15 @@ enum {
     TABLE_ENTRIES_MAX = 256 - TOKEN_FIRST
 };
 
+/** Bits of a header's features. All members of a file have the same ones. */
+enum { FEATURE_TIMES = 1 << 0, FEATURES_KNOWN = FEATURE_TIMES };
+
 enum member_kind { MEMBER_EVENTS, MEMBER_INDEX, MEMBER_END, MEMBER_KIND_COUNT };
 
 /** What the gzip header of a member carries in its extra field. */
 struct member_header {
     enum member_kind kind;
+    unsigned features;      /**< FEATURE_TIMES or 0 */
     uint32_t member_bytes;  /**< the whole gzip member */
     uint64_t events_before; /**< events in the members before this one */
     uint64_t value;         /**< events: how many; index: event members listed; end: byte offset of the index member */

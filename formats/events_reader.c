@@ -23,7 +23,11 @@ struct events_reader {
     char *expected_sha256; /* NULL: not checked */
     uint64_t expected_count;
     bool expecting;
-    bool whole; /* read from the first byte on: counts and index can be checked */
+    bool wants_times;
+    bool gives_times; /* they are wanted, and the file has them */
+    unsigned features;
+    uint64_t time_ns; /* of the event before */
+    bool whole;       /* read from the first byte on: counts and index can be checked */
     uint64_t member_limit;
     struct events_progress done;
 
@@ -46,6 +50,7 @@ struct events_reader {
     size_t raw_capacity;
     uint8_t piece[PIECE_BYTES]; /* of the content of other members */
     struct event events[EVENTS_PER_BLOCK];
+    uint64_t times_ns[EVENTS_PER_BLOCK];
 };
 
 static enum err out_of_memory(const char *path, struct diag *diag) {
@@ -85,6 +90,8 @@ static enum err position_set(struct events_reader *reader, uint64_t byte, uint64
     reader->whole = byte == 0;
     reader->done = (struct events_progress){.event_count = first_event, .bytes = byte};
     reader->emitted_count = 0;
+    reader->time_ns = 0;
+    reader->gives_times = reader->wants_times && (reader->features & FEATURE_TIMES);
     reader->index_seen = false;
     reader->index_crc = 0;
     reader->index_bytes = 0;
@@ -97,6 +104,10 @@ enum err events_reader_rewind(struct events_reader *reader, struct diag *diag) {
 
 enum err events_reader_seek(struct events_reader *reader, uint64_t byte, uint64_t first_event, struct diag *diag) {
     return position_set(reader, byte, first_event, diag);
+}
+
+void events_reader_want_times(struct events_reader *reader, bool wanted) {
+    reader->wants_times = wanted;
 }
 
 void events_reader_limit(struct events_reader *reader, uint64_t member_count) {
@@ -115,7 +126,10 @@ static enum err first_member_look(struct events_reader *reader, struct diag *dia
         return err;
     if (reader->input.available < MEMBER_HEADER_BYTES)
         return cut_fault(reader, diag);
-    return member_header_read(reader->input.at, &header, reader->path, 0, diag);
+    err = member_header_read(reader->input.at, &header, reader->path, 0, diag);
+    if (!err)
+        reader->features = header.features;
+    return err;
 }
 
 static enum err reader_prepare(struct events_reader *reader, const char *path, const struct events_expected *expected,
@@ -168,6 +182,8 @@ static enum err header_check(struct events_reader *reader, struct diag *diag) {
     const struct member_header *header = &reader->header;
     if (header->member_bytes < MEMBER_END_BYTES)
         return member_fault(reader, "this member says it is shorter than any can be", diag);
+    if (header->features != reader->features)
+        return member_fault(reader, "this member has other features than the first one", diag);
     if (header->events_before != reader->done.event_count)
         return member_fault(reader, "this member does not continue the one before", diag);
     if (reader->index_seen != (header->kind == MEMBER_END))
@@ -324,8 +340,8 @@ static enum err trailer_check(struct events_reader *reader, struct diag *diag) {
 /* An events member's content is whole and intact: now it may be decoded. */
 static enum err events_begin(struct events_reader *reader, struct diag *diag) {
     const char *fault;
-    enum err err =
-        events_decoder_begin(reader->decoder, reader->raw, reader->raw_total, (uint32_t)reader->header.value, &fault);
+    enum err err = events_decoder_begin(reader->decoder, reader->raw, reader->raw_total, (uint32_t)reader->header.value,
+                                        (reader->features & FEATURE_TIMES) != 0, &fault);
     reader->state = STATE_DECODING;
     if (err == ERR_NOMEM)
         return out_of_memory(reader->path, diag);
@@ -358,6 +374,19 @@ static enum err member_take(struct events_reader *reader, struct diag *diag) {
     return reader->raw_total ? member_fault(reader, "the end member is not empty", diag) : file_check(reader, diag);
 }
 
+/* The times of the events just made. Within a member they cannot go back. */
+static enum err times_make(struct events_reader *reader, size_t count, const char **fault) {
+    enum err err = events_decoder_times(reader->decoder, reader->times_ns, count, fault);
+    if (err || !count)
+        return err;
+    if (reader->times_ns[0] < reader->time_ns) {
+        *fault = "this member begins at an earlier time than the one before ends";
+        return ERR_FORMAT;
+    }
+    reader->time_ns = reader->times_ns[count - 1];
+    return ERR_OK;
+}
+
 /* The next events of the member, or its end. */
 static enum err events_make(struct events_reader *reader, size_t *made, struct diag *diag) {
     const char *fault;
@@ -371,6 +400,8 @@ static enum err events_make(struct events_reader *reader, size_t *made, struct d
         return ERR_OK;
     }
     enum err err = events_decoder_run(reader->decoder, reader->events, EVENTS_PER_BLOCK, made, &fault);
+    if (!err && reader->gives_times)
+        err = times_make(reader, *made, &fault);
     if (err == ERR_NOMEM)
         return out_of_memory(reader->path, diag);
     return err ? member_fault(reader, fault, diag) : ERR_OK;
@@ -434,7 +465,8 @@ enum err events_reader_next(struct events_reader *reader, struct event_block *bl
                                   .count = made,
                                   .first_index = reader->done.event_count + reader->emitted_count,
                                   .path = reader->path,
-                                  .byte = reader->member_byte};
+                                  .byte = reader->member_byte,
+                                  .times_ns = reader->gives_times ? reader->times_ns : NULL};
     reader->emitted_count += made;
     return ERR_OK;
 }

@@ -8,6 +8,7 @@
 #ifndef MMREPLAY_FORMATS_EVENTS_READER_H
 #define MMREPLAY_FORMATS_EVENTS_READER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,12 @@ void events_reader_close(struct events_reader *reader);
 
 /** Goes back to the first event. */
 enum err events_reader_rewind(struct events_reader *reader, struct diag *diag);
+
+/**
+ * From the next rewind or seek on, blocks have times when the file has them. At first they have none, and the times in
+ * the file are not looked at.
+ */
+void events_reader_want_times(struct events_reader *reader, bool wanted);
 
 /**
  * The next run of events, as struct event_source's next.

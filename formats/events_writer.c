@@ -22,7 +22,9 @@ struct events_writer {
     uint64_t file_bytes;
     uint64_t event_count; /* in the members written */
     uint64_t member_count;
-    uint8_t *index; /* raw bytes of the index member */
+    bool has_begun;    /* an event has come */
+    unsigned features; /* known when has_begun */
+    uint8_t *index;    /* raw bytes of the index member */
     size_t index_bytes;
     size_t index_capacity;
 };
@@ -106,6 +108,7 @@ static enum err member_write(struct events_writer *writer, struct member_header 
         return diag_set(diag, ERR_NOMEM, writer->path, "zlib cannot compress a member");
     little_write(stream->next_out, crc32_z(0, raw, raw_bytes), 4);
     little_write(stream->next_out + 4, raw_bytes, 4);
+    header.features = writer->features;
     header.member_bytes = (uint32_t)(stream->next_out + MEMBER_TRAILER_BYTES - writer->member);
     member_header_write(&header, writer->member);
     return bytes_write(writer, writer->member, header.member_bytes, diag);
@@ -141,17 +144,26 @@ enum err events_writer_flush(struct events_writer *writer, struct diag *diag) {
     return ERR_OK;
 }
 
-enum err events_writer_put(struct events_writer *writer, const struct event *events, size_t count, struct diag *diag) {
-    for (size_t i = 0; i < count; i++) {
-        if (events_encoder_add(writer->encoder, &events[i]))
-            return out_of_memory(writer, diag);
-        if (events_encoder_full(writer->encoder)) {
-            enum err err = events_writer_flush(writer, diag);
-            if (err)
-                return err;
-        }
-    }
+/* The first events decide whether the trace has times. */
+static enum err features_settle(struct events_writer *writer, unsigned features, struct diag *diag) {
+    if (writer->has_begun && features != writer->features)
+        return diag_set(diag, ERR_USAGE, writer->path, "some events of this trace have times, and some have none");
+    writer->has_begun = true;
+    writer->features = features;
     return ERR_OK;
+}
+
+enum err events_writer_put(struct events_writer *writer, const struct event *events, const uint64_t *times_ns,
+                           size_t count, struct diag *diag) {
+    enum err err = count ? features_settle(writer, times_ns ? FEATURE_TIMES : 0, diag) : ERR_OK;
+    for (size_t i = 0; i < count && !err; i++) {
+        if (events_encoder_add(writer->encoder, &events[i]) ||
+            (times_ns && events_encoder_add_time(writer->encoder, times_ns[i])))
+            return out_of_memory(writer, diag);
+        if (events_encoder_full(writer->encoder))
+            err = events_writer_flush(writer, diag);
+    }
+    return err;
 }
 
 enum err events_writer_finish(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,

@@ -22,8 +22,13 @@ enum { EVENTS_LEVEL_DEFAULT = 6 }; /* level 9 saves 1 … 2 % and takes several 
 enum err events_writer_create(int fd, const char *path, int level, struct events_writer **out, struct diag *diag);
 void events_writer_destroy(struct events_writer *writer);
 
-/** The next events of a valid trace. @return ERR_OK, ERR_NOMEM, ERR_IO (disk full, …), ERR_LIMIT. */
-enum err events_writer_put(struct events_writer *writer, const struct event *events, size_t count, struct diag *diag);
+/**
+ * The next events of a valid trace.
+ * @param times_ns as in struct event_block; NULL: the trace has none. With every run of a trace or with none.
+ * @return ERR_OK, ERR_NOMEM, ERR_IO (disk full, …), ERR_LIMIT; ERR_USAGE: some with times, some without.
+ */
+enum err events_writer_put(struct events_writer *writer, const struct event *events, const uint64_t *times_ns,
+                           size_t count, struct diag *diag);
 
 /**
  * Ends the member under way, however small, and writes it: from here on a cut file can be salvaged up to this event.

@@ -67,12 +67,20 @@ static enum err native_next(void *ctx, struct event_block *block, struct diag *d
     return events_reader_next(ctx, block, diag);
 }
 
-static enum err native_events(void *state, struct event_source *out, struct diag *diag) {
-    struct native_reader *reader = state;
+static enum err events_give(struct native_reader *reader, bool is_timed, struct event_source *out, struct diag *diag) {
+    events_reader_want_times(reader->events, is_timed);
     enum err err = events_reader_rewind(reader->events, diag);
     if (!err)
         *out = (struct event_source){.ctx = reader->events, .next = native_next};
     return err;
+}
+
+static enum err native_events(void *state, struct event_source *out, struct diag *diag) {
+    return events_give(state, false, out, diag);
+}
+
+static enum err native_timed_events(void *state, struct event_source *out, struct diag *diag) {
+    return events_give(state, true, out, diag);
 }
 
 const struct format native_format = {
@@ -82,5 +90,6 @@ const struct format native_format = {
     .open = native_open,
     .info = native_info,
     .events = native_events,
+    .timed_events = native_timed_events,
     .close = native_close,
 };

@@ -119,7 +119,7 @@ static enum err block_copy(struct repair *repair, struct tracker *tracker, const
         if (err)
             tracker_explain(tracker, err, block, at + applied, &repair->report.events_fault);
         *is_done = err != ERR_OK;
-        err = sink->put(sink->ctx, block->events + at, applied, diag);
+        err = event_sink_put(sink, block->events + at, block->times_ns ? block->times_ns + at : NULL, applied, diag);
         if (err)
             return err;
         at += applied;

@@ -151,32 +151,50 @@ void native_writer_destroy(struct native_writer *writer) {
     free(writer);
 }
 
-static enum err events_put(struct native_writer *writer, const struct event *events, size_t count, struct diag *diag) {
+/* Nothing but a valid trace is written. */
+static enum err events_check(struct native_writer *writer, const struct event_block *block, struct diag *diag) {
     struct placement placements[EVENTS_PER_RUN];
-    for (size_t at = 0; at < count;) {
-        size_t run = count - at < EVENTS_PER_RUN ? count - at : EVENTS_PER_RUN;
-        const struct event_block block = {
-            .events = events + at, .count = run, .first_index = tracker_summary(writer->tracker)->event_count};
-        size_t applied;
-        enum err err = tracker_apply(writer->tracker, block.events, run, placements, &applied);
-        if (err)
-            return tracker_explain(writer->tracker, err, &block, applied, diag);
-        at += run;
-    }
-    return events_writer_put(writer->encoder, events, count, diag);
+    size_t applied;
+    enum err err = tracker_apply(writer->tracker, block->events, block->count, placements, &applied);
+    if (err)
+        return tracker_explain(writer->tracker, err, block, applied, diag);
+    if (block->times_ns && tracker_apply_times(writer->tracker, block->times_ns, block->count, &applied))
+        return tracker_explain_time(writer->tracker, block, applied, diag);
+    return ERR_OK;
 }
 
-static enum err sink_put(void *ctx, const struct event *events, size_t count, struct diag *diag) {
+static enum err events_put(struct native_writer *writer, const struct event *events, const uint64_t *times_ns,
+                           size_t count, struct diag *diag) {
+    for (size_t at = 0; at < count;) {
+        size_t run = count - at < EVENTS_PER_RUN ? count - at : EVENTS_PER_RUN;
+        const struct event_block block = {.events = events + at,
+                                          .count = run,
+                                          .first_index = tracker_summary(writer->tracker)->event_count,
+                                          .times_ns = times_ns ? times_ns + at : NULL};
+        enum err err = events_check(writer, &block, diag);
+        if (err)
+            return err;
+        at += run;
+    }
+    return events_writer_put(writer->encoder, events, times_ns, count, diag);
+}
+
+static enum err sink_put_timed(void *ctx, const struct event *events, const uint64_t *times_ns, size_t count,
+                               struct diag *diag) {
     struct native_writer *writer = ctx;
     if (writer->failed)
         return diag_set(diag, ERR_USAGE, writer->yaml.path, "writing this trace has failed before");
-    enum err err = events_put(writer, events, count, diag);
+    enum err err = events_put(writer, events, times_ns, count, diag);
     writer->failed = err != ERR_OK;
     return err;
 }
 
+static enum err sink_put(void *ctx, const struct event *events, size_t count, struct diag *diag) {
+    return sink_put_timed(ctx, events, NULL, count, diag);
+}
+
 struct event_sink native_writer_sink(struct native_writer *writer) {
-    return (struct event_sink){.ctx = writer, .put = sink_put};
+    return (struct event_sink){.ctx = writer, .put = sink_put, .put_timed = sink_put_timed};
 }
 
 static enum err yaml_write(struct native_writer *writer, const struct trace_info *info, struct diag *diag) {

@@ -17,6 +17,7 @@ void trace_info_clear(struct trace_info *info) {
         info->capture_libc,
         info->capture_end,
         info->capture_arena_places,
+        info->capture_clock,
         info->events_file,
         info->events_sha256,
         info->provenance,

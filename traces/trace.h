@@ -52,11 +52,13 @@ struct trace_info {
     uint64_t capture_refused_count;    /**< requests that the program saw refused (NULL); not events */
     uint64_t capture_inherited_blocks; /**< made at the head of the trace: alive before it began */
     uint64_t capture_inherited_bytes;
-    char *capture_end;     /**< how the program ended: "exit 0", "signal 11 (SIGSEGV)" */
-    char *events_file;     /**< name of the events file, beside the YAML */
-    char *events_sha256;   /**< 64 hex digits */
-    uint64_t events_bytes; /**< size of the events file */
-    char *provenance;      /**< where it comes from, why chosen */
+    char *capture_clock; /**< what the times of events were read from: "CLOCK_MONOTONIC"; NULL: no times */
+    uint64_t capture_clock_resolution_ns; /**< between two readings that differ; 0: not stated */
+    char *capture_end;                    /**< how the program ended: "exit 0", "signal 11 (SIGSEGV)" */
+    char *events_file;                    /**< name of the events file, beside the YAML */
+    char *events_sha256;                  /**< 64 hex digits */
+    uint64_t events_bytes;                /**< size of the events file */
+    char *provenance;                     /**< where it comes from, why chosen */
     char *licence;
     struct trace_summary summary;
 };

@@ -26,6 +26,11 @@ static int memory_renew(void) {
 }
 
 struct events_file events_file_make(const struct event *events, size_t count, size_t per_member) {
+    return events_file_make_timed(events, NULL, count, per_member);
+}
+
+struct events_file events_file_make_timed(const struct event *events, const uint64_t *times_ns, size_t count,
+                                          size_t per_member) {
     struct events_file file = {.bytes = NULL};
     struct events_writer *writer;
     uint64_t bytes;
@@ -33,7 +38,7 @@ struct events_file events_file_make(const struct event *events, size_t count, si
     assert_int_equal(events_writer_create(fd, "memory", 0, &writer, NULL), ERR_OK);
     for (size_t at = 0; at < count;) {
         size_t run = per_member && per_member < count - at ? per_member : count - at;
-        assert_int_equal(events_writer_put(writer, events + at, run, NULL), ERR_OK);
+        assert_int_equal(events_writer_put(writer, events + at, times_ns ? times_ns + at : NULL, run, NULL), ERR_OK);
         if (per_member)
             assert_int_equal(events_writer_flush(writer, NULL), ERR_OK);
         at += run;

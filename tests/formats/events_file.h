@@ -19,6 +19,9 @@ struct events_file {
 
 /** Writes `count` events, a member ending after every `per_member` ones (0: where the writer likes). Fails the test. */
 struct events_file events_file_make(const struct event *events, size_t count, size_t per_member);
+/** The same with times; NULL: without. */
+struct events_file events_file_make_timed(const struct event *events, const uint64_t *times_ns, size_t count,
+                                          size_t per_member);
 void events_file_clear(struct events_file *file);
 
 /** A path to a memory file that holds these bytes; stays valid until the next call. */

@@ -32,7 +32,7 @@ static enum err member_decode(struct events_decoder *decoder, uint32_t event_cou
     struct event events[ROOM];
     size_t made;
     memset(bytes, 0xff, sizeof bytes);
-    enum err err = events_decoder_begin(decoder, bytes, hex_read(hex, bytes), event_count, fault);
+    enum err err = events_decoder_begin(decoder, bytes, hex_read(hex, bytes), event_count, false, fault);
     return err ? err : events_decoder_run(decoder, events, ROOM, &made, fault);
 }
 
@@ -163,7 +163,7 @@ static void portions_do_not_matter(void **state) {
         assert_int_equal(events_encoder_take(encoder, &raw, &raw_bytes), ERR_OK);
         uint8_t *padded = calloc(1, raw_bytes + DECODER_SLACK_BYTES);
         memcpy(padded, raw, raw_bytes);
-        assert_int_equal(events_decoder_begin(decoder, padded, raw_bytes, COUNT, &fault), ERR_OK);
+        assert_int_equal(events_decoder_begin(decoder, padded, raw_bytes, COUNT, false, &fault), ERR_OK);
         while (!events_decoder_done(decoder)) {
             assert_int_equal(events_decoder_run(decoder, made, 1 + random_next(&random) % ROOM, &count, &fault),
                              ERR_OK);

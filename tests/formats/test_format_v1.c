@@ -100,11 +100,65 @@ static void specified_example_decodes_to_its_events(void **state) {
     size_t made;
     size_t count = specified_bytes("```bytes-member", bytes);
     assert_int_equal(events_decoder_create(true, &decoder), ERR_OK);
-    assert_int_equal(events_decoder_begin(decoder, bytes, count, EXAMPLE_EVENTS, &fault), ERR_OK);
+    assert_int_equal(events_decoder_begin(decoder, bytes, count, EXAMPLE_EVENTS, false, &fault), ERR_OK);
     assert_int_equal(events_decoder_run(decoder, events, EXAMPLE_EVENTS, &made, &fault), ERR_OK);
     assert_int_equal(made, EXAMPLE_EVENTS);
     assert_true(events_decoder_done(decoder));
     assert_memory_equal(events, example, sizeof example);
+    events_decoder_destroy(decoder);
+}
+
+static const uint64_t example_times_ns[EXAMPLE_EVENTS] = {1000000, 1000000, 1000000, 1000000, 1000016, 1000048,
+                                                          1000048, 1000048, 1000048, 5000000, 5000000, 5000000,
+                                                          5000000, 5000000, 5000000, 5000000, 5000000};
+
+/* The specified member with the specified times between its bits and its streams. */
+static size_t specified_timed_member(uint8_t to[512]) {
+    enum { STREAM_BYTES = 23 + 11 };
+    uint8_t times[64], member[256];
+    size_t times_bytes = specified_bytes("```bytes-times", times);
+    size_t bytes = specified_bytes("```bytes-member", member);
+    size_t before = bytes - STREAM_BYTES;
+    memcpy(to, member, before);
+    memcpy(to + before, times, times_bytes);
+    memcpy(to + before + times_bytes, member + before, STREAM_BYTES);
+    return bytes + times_bytes;
+}
+
+static void specified_times_are_what_the_encoder_makes(void **state) {
+    (void)state;
+    uint8_t specified[512];
+    const uint8_t *bytes;
+    size_t count;
+    struct events_encoder *encoder;
+    assert_int_equal(events_encoder_create(&encoder), ERR_OK);
+    for (size_t i = 0; i < EXAMPLE_EVENTS; i++) {
+        assert_int_equal(events_encoder_add(encoder, &example[i]), ERR_OK);
+        assert_int_equal(events_encoder_add_time(encoder, example_times_ns[i]), ERR_OK);
+    }
+    assert_int_equal(events_encoder_take(encoder, &bytes, &count), ERR_OK);
+    assert_int_equal(count, specified_timed_member(specified));
+    assert_memory_equal(bytes, specified, count);
+    events_encoder_destroy(encoder);
+}
+
+static void specified_times_decode_beside_the_events(void **state) {
+    (void)state;
+    uint8_t bytes[512 + DECODER_SLACK_BYTES] = {0};
+    struct event events[EXAMPLE_EVENTS];
+    uint64_t times_ns[EXAMPLE_EVENTS];
+    struct events_decoder *decoder;
+    const char *fault = NULL;
+    size_t made;
+    size_t count = specified_timed_member(bytes);
+    assert_int_equal(events_decoder_create(true, &decoder), ERR_OK);
+    assert_int_equal(events_decoder_begin(decoder, bytes, count, EXAMPLE_EVENTS, true, &fault), ERR_OK);
+    assert_int_equal(events_decoder_times(decoder, times_ns, 5, &fault), ERR_OK);
+    assert_int_equal(events_decoder_run(decoder, events, EXAMPLE_EVENTS, &made, &fault), ERR_OK);
+    assert_int_equal(events_decoder_times(decoder, times_ns + 5, EXAMPLE_EVENTS - 5, &fault), ERR_OK);
+    assert_memory_equal(events, example, sizeof example);
+    assert_memory_equal(times_ns, example_times_ns, sizeof times_ns);
+    assert_int_equal(events_decoder_begin(decoder, bytes, count, EXAMPLE_EVENTS, false, &fault), ERR_FORMAT);
     events_decoder_destroy(decoder);
 }
 
@@ -222,6 +276,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(specified_example_is_what_the_encoder_makes),
         cmocka_unit_test(specified_example_decodes_to_its_events),
+        cmocka_unit_test(specified_times_are_what_the_encoder_makes),
+        cmocka_unit_test(specified_times_decode_beside_the_events),
         cmocka_unit_test(specified_end_member_is_what_is_written),
         cmocka_unit_test(fixture_reads_as_ever),
         cmocka_unit_test(fixture_description_is_written_as_ever),

@@ -103,6 +103,65 @@ static void written_trace_is_recognised_and_read(void **state) {
     trace_reader_close(reader);
 }
 
+/* Times 3 ns apart, each twice. */
+static void timed_trace_write(const struct place *place, size_t count, uint64_t *times_ns) {
+    struct native_writer *writer;
+    const struct trace_info info = {.capture_clock = (char *)(uintptr_t) "CLOCK_MONOTONIC",
+                                    .capture_clock_resolution_ns = 3};
+    for (size_t i = 0; i < count; i++)
+        times_ns[i] = 7 + i / 2 * 3;
+    assert_int_equal(native_writer_create(place->yaml, NULL, &writer, NULL), ERR_OK);
+    struct event_sink sink = native_writer_sink(writer);
+    for (size_t at = 0; at < count;) {
+        size_t run = count - at < 1700 ? count - at : 1700;
+        assert_int_equal(event_sink_put(&sink, place->events + at, times_ns + at, run, NULL), ERR_OK);
+        at += run;
+    }
+    assert_int_equal(native_writer_finish(writer, &info, NULL), ERR_OK);
+    native_writer_destroy(writer);
+}
+
+static void times_come_back_to_those_who_ask_and_are_in_the_summary(void **state) {
+    const struct place *place = *state;
+    static uint64_t times_ns[COUNT];
+    struct trace_reader *reader;
+    struct event_source source;
+    struct event_block block;
+    timed_trace_write(place, COUNT, times_ns);
+    assert_int_equal(trace_reader_open(place->yaml, &reader, NULL), ERR_OK);
+    const struct trace_info *info = trace_reader_info(reader);
+    assert_int_equal(info->summary.timed_count, COUNT);
+    assert_int_equal(info->summary.time_first_ns, 7);
+    assert_int_equal(info->summary.time_last_ns, times_ns[COUNT - 1]);
+    assert_string_equal(info->capture_clock, "CLOCK_MONOTONIC");
+    assert_int_equal(info->capture_clock_resolution_ns, 3);
+    for (int pass = 0; pass < 3; pass++) {
+        size_t seen = 0;
+        assert_int_equal((pass == 1 ? trace_reader_timed_events : trace_reader_events)(reader, &source, NULL), ERR_OK);
+        while (assert_int_equal(source.next(source.ctx, &block, NULL), ERR_OK), block.count) {
+            assert_memory_equal(block.events, place->events + seen, block.count * sizeof *block.events);
+            assert_int_equal(block.times_ns != NULL, pass == 1);
+            if (block.times_ns)
+                assert_memory_equal(block.times_ns, times_ns + seen, block.count * sizeof *times_ns);
+            seen += block.count;
+        }
+        assert_int_equal(seen, COUNT);
+    }
+    trace_reader_close(reader);
+}
+
+static void times_that_go_back_are_not_written(void **state) {
+    const struct place *place = *state;
+    static const uint64_t times_ns[] = {5, 9, 8};
+    struct native_writer *writer;
+    struct diag diag;
+    assert_int_equal(native_writer_create(place->yaml, NULL, &writer, NULL), ERR_OK);
+    struct event_sink sink = native_writer_sink(writer);
+    assert_int_equal(event_sink_put(&sink, place->events, times_ns, 3, &diag), ERR_INVALID);
+    assert_non_null(strstr(diag.text, "event 2: its time, 8 ns, is below"));
+    native_writer_destroy(writer);
+}
+
 static void summary_written_is_what_compiling_counts(void **state) {
     const struct place *place = *state;
     struct trace_reader *reader;
@@ -310,6 +369,8 @@ static void count_that_contradicts_the_events_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(written_trace_is_recognised_and_read),
+        cmocka_unit_test(times_come_back_to_those_who_ask_and_are_in_the_summary),
+        cmocka_unit_test(times_that_go_back_are_not_written),
         cmocka_unit_test(summary_written_is_what_compiling_counts),
         cmocka_unit_test(files_have_ordinary_permissions),
         cmocka_unit_test(writer_destroyed_early_leaves_nothing),

@@ -315,6 +315,38 @@ static void a_trace_with_nothing_wrong_is_copied(void **state) {
     trace_info_clear(&info);
 }
 
+/* Cut in its third member: two are kept, with their times. */
+static void times_are_kept(void **state) {
+    const struct place *place = *state;
+    uint64_t times_ns[COUNT];
+    struct native_repair_report report;
+    struct trace_reader *reader;
+    struct event_source source;
+    struct event_block block;
+    size_t seen = 0;
+    for (size_t i = 0; i < COUNT; i++)
+        times_ns[i] = 1000 + i * i;
+    struct events_file file = events_file_make_timed(place->events, times_ns, COUNT, PER_MEMBER);
+    struct events_index index;
+    assert_int_equal(events_index_load(events_file_path(file.bytes, file.count), &index, NULL), ERR_OK);
+    bytes_write(place->events_gz, file.bytes, index.entries[2].byte + index.entries[2].member_bytes / 2);
+    assert_int_equal(repair(place, place->events_gz, &report, NULL), ERR_OK);
+    assert_int_equal(report.kept_count, 2 * PER_MEMBER);
+    assert_int_equal(trace_reader_open(place->out_yaml, &reader, NULL), ERR_OK);
+    assert_int_equal(trace_reader_info(reader)->summary.timed_count, 2 * PER_MEMBER);
+    assert_int_equal(trace_reader_info(reader)->summary.time_last_ns, times_ns[2 * PER_MEMBER - 1]);
+    assert_int_equal(trace_reader_timed_events(reader, &source, NULL), ERR_OK);
+    while (assert_int_equal(source.next(source.ctx, &block, NULL), ERR_OK), block.count) {
+        assert_non_null(block.times_ns);
+        assert_memory_equal(block.times_ns, times_ns + seen, block.count * sizeof *times_ns);
+        seen += block.count;
+    }
+    assert_int_equal(seen, 2 * PER_MEMBER);
+    trace_reader_close(reader);
+    events_index_clear(&index);
+    events_file_clear(&file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(every_cut_keeps_all_whole_members_and_counts_what_is_lost, place_reset),
@@ -326,6 +358,7 @@ int main(void) {
         cmocka_unit_test_setup(events_behind_a_contradiction_are_left_out, place_reset),
         cmocka_unit_test_setup(what_cannot_be_mended_is_told_and_nothing_is_written, place_reset),
         cmocka_unit_test_setup(a_trace_with_nothing_wrong_is_copied, place_reset),
+        cmocka_unit_test_setup(times_are_kept, place_reset),
     };
     return cmocka_run_group_tests(tests, place_make, place_drop);
 }
