@@ -94,10 +94,10 @@ static enum err trace_analyse(const struct info_session *session, const char *pa
         .expected_count = info->summary.event_count, .since_ns = clock_now_ns(), .label = slash ? slash + 1 : path};
     const struct event_source source = {.ctx = &watched, .next = watched_next};
     enum size_scheme scheme = session->scheme < SIZE_SCHEME_COUNT ? session->scheme : scheme_choose(info);
-    enum err err = analysis_create(scheme, out);
+    enum err err = analysis_create(scheme, info->capture_inherited_blocks, out);
     if (err)
         return diag_set(fault, err, NULL, "out of memory");
-    fault->err = trace_reader_events(reader, &watched.events, fault);
+    fault->err = trace_reader_timed_events(reader, &watched.events, fault);
     if (!fault->err)
         fault->err = analysis_run(*out, &source, fault);
     progress_clear();

@@ -4,6 +4,8 @@
 
 #include "compare/json_values.h"
 
+static const char *const quantile_keys[ANALYSIS_QUANTILE_COUNT] = {"p50", "p90", "p99"};
+
 /* Members of an object in the order given; a member that cannot be made makes the object NULL in the end. */
 static void member_set(json_t *object, const char *key, json_t *value) {
     json_object_set_new(object, key, value);
@@ -11,6 +13,11 @@ static void member_set(json_t *object, const char *key, json_t *value) {
 
 static void count_set(json_t *object, const char *key, uint64_t count) {
     member_set(object, key, count_json(count));
+}
+
+/* Of nothing there is no quantile and no largest. */
+static void count_or_null_set(json_t *object, const char *key, uint64_t value, uint64_t count) {
+    member_set(object, key, count ? count_json(value) : json_null());
 }
 
 static void text_set(json_t *object, const char *key, const char *text) {
@@ -86,27 +93,33 @@ static json_t *live_json(const struct analysis_live *live) {
     return json_pack("{s:o, s:o}", "blocks", count_json(live->blocks), "bytes", count_json(live->bytes));
 }
 
-static json_t *peak_json(const struct analysis_peak *peak) {
+static json_t *peak_json(const struct analysis_peak *peak, bool timed) {
     json_t *object = live_json(&peak->live);
     count_set(object, "operation", peak->operation);
+    if (timed)
+        count_set(object, "time_ns", peak->time_ns);
     return object;
 }
 
-static json_t *curve_json(const struct live_curve *curve) {
+static json_t *curve_json(const struct live_curve *curve, bool timed) {
     json_t *min = json_array(), *max = json_array(), *end = json_array(), *blocks = json_array();
+    json_t *times = timed ? json_array() : json_null();
     for (size_t i = 0; i < curve->count; i++) {
         json_array_append_new(min, count_json(curve->points[i].min_bytes));
         json_array_append_new(max, count_json(curve->points[i].max_bytes));
         json_array_append_new(end, count_json(curve->points[i].end_bytes));
         json_array_append_new(blocks, count_json(curve->points[i].end_blocks));
+        if (timed)
+            json_array_append_new(times, count_json(curve->points[i].end_time_ns));
     }
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "step_operations", count_json(curve->step), "min_bytes", min,
-                     "max_bytes", max, "end_bytes", end, "end_blocks", blocks);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "step_operations", count_json(curve->step), "min_bytes", min,
+                     "max_bytes", max, "end_bytes", end, "end_blocks", blocks, "end_time_ns", times);
 }
 
 static json_t *live_section_json(const struct analysis_result *result) {
     json_t *object = json_object();
     json_t *quarters = json_array();
+    bool timed = result->summary.timed_count;
     double slope = 0;
     size_t points = live_curve_slope(&result->curve, &slope);
     for (size_t i = 0; i < 4; i++) {
@@ -114,15 +127,15 @@ static json_t *live_section_json(const struct analysis_result *result) {
         json_array_append_new(quarters, live_curve_part(&result->curve, i, i + 1, 4, &part) ? count_json(part.min_bytes)
                                                                                             : json_null());
     }
-    member_set(object, "peak_bytes", peak_json(&result->peak_bytes));
-    member_set(object, "peak_blocks", peak_json(&result->peak_blocks));
+    member_set(object, "peak_bytes", peak_json(&result->peak_bytes, timed));
+    member_set(object, "peak_blocks", peak_json(&result->peak_blocks, timed));
     member_set(object, "end",
                json_pack("{s:o, s:o}", "blocks", count_json(result->summary.live_end_blocks), "bytes",
                          count_json(result->summary.live_end_bytes)));
     member_set(object, "mean_bytes", number_json(result->live_mean_bytes));
     member_set(object, "quarter_min_bytes", quarters);
     member_set(object, "last_quarter_bytes_per_operation", points < 8 ? json_null() : number_json(slope));
-    member_set(object, "curve", curve_json(&result->curve));
+    member_set(object, "curve", curve_json(&result->curve, timed));
     return object;
 }
 
@@ -180,10 +193,9 @@ static json_t *sizes_json(const struct analysis_result *result) {
             json_array_append_new(aligned, json_pack("{s:o, s:o}", "align_bytes", count_json((uint64_t)1 << i),
                                                      "requests", count_json(result->aligned[i])));
     text_set(object, "scheme", size_scheme_names[result->classes.scheme]);
-    count_set(object, "p50", result->size_quantiles[0]);
-    count_set(object, "p90", result->size_quantiles[1]);
-    count_set(object, "p99", result->size_quantiles[2]);
-    count_set(object, "max", result->summary.largest_request_bytes);
+    for (size_t i = 0; i < ANALYSIS_QUANTILE_COUNT; i++)
+        count_or_null_set(object, quantile_keys[i], result->size_quantiles[i], result->request_count);
+    count_or_null_set(object, "max", result->summary.largest_request_bytes, result->request_count);
     count_set(object, "small_requests", result->small_count);
     count_set(object, "small_bytes", result->small_bytes);
     count_set(object, "distinct_count", result->size_distinct_count);
@@ -200,10 +212,10 @@ static json_t *histogram_json(const struct log_histogram *histogram) {
     log_histogram_octaves(histogram, octaves);
     json_t *object = json_object();
     count_set(object, "count", histogram->count);
-    count_set(object, "p50", log_histogram_quantile(histogram, 500));
-    count_set(object, "p90", log_histogram_quantile(histogram, 900));
-    count_set(object, "p99", log_histogram_quantile(histogram, 990));
-    count_set(object, "max", histogram->max);
+    for (size_t i = 0; i < ANALYSIS_QUANTILE_COUNT; i++)
+        count_or_null_set(object, quantile_keys[i], log_histogram_quantile(histogram, analysis_quantiles[i]),
+                          histogram->count);
+    count_or_null_set(object, "max", histogram->max, histogram->count);
     member_set(object, "log2", octaves_json(octaves));
     return object;
 }
@@ -216,7 +228,13 @@ static json_t *lifetimes_json(const struct analysis_result *result) {
     count_set(object, "freed_bytes", result->freed_bytes);
     count_set(object, "immediate_count", result->lives[LIFE_ALLOCATIONS].histogram.cells[0]);
     count_set(object, "lifo_count", result->lifo_count);
+    count_set(object, "inherited_freed_blocks", result->inherited_freed_count);
+    count_set(object, "inherited_freed_bytes", result->inherited_freed_bytes);
     for (size_t clock = 0; clock < LIFE_CLOCK_COUNT; clock++) {
+        if (clock == LIFE_TIME && !result->summary.timed_count) {
+            member_set(object, life_clocks[clock].key, json_null());
+            continue;
+        }
         json_t *lives = histogram_json(&result->lives[clock].histogram);
         member_set(lives, "log2_bytes", octaves_json(result->lives[clock].bytes));
         member_set(object, life_clocks[clock].key, lives);
@@ -281,8 +299,22 @@ static json_t *domains_json(const struct analysis_result *result) {
     return object;
 }
 
+/* Of a trace with times. */
+static json_t *times_json(const struct trace_summary *summary) {
+    if (!summary->timed_count)
+        return json_null();
+    json_t *object = json_object();
+    double seconds = (double)(summary->time_last_ns - summary->time_first_ns) / 1e9;
+    count_set(object, "first_ns", summary->time_first_ns);
+    count_set(object, "last_ns", summary->time_last_ns);
+    member_set(object, "operations_per_s", number_json((double)summary->operation_count / seconds));
+    member_set(object, "requested_bytes_per_s", number_json((double)summary->requested_bytes / seconds));
+    return object;
+}
+
 static json_t *analysis_json(const struct analysis_result *result) {
     json_t *object = json_object();
+    member_set(object, "time", times_json(&result->summary));
     count_set(object, "requests", result->request_count);
     member_set(object, "domains", domains_json(result));
     member_set(object, "live", live_section_json(result));

@@ -131,6 +131,13 @@ static struct short_text bytes_text(uint64_t bytes) {
     return text;
 }
 
+static struct short_text duration_text(uint64_t ns) {
+    struct short_text text;
+    units_format_duration(ns, text.text);
+    return text;
+}
+
+#define DURATION(ns) (duration_text(ns).text)
 #define COUNT(count) (count_text(count).text)
 #define BYTES(count) (bytes_text(count).text)
 
@@ -276,6 +283,15 @@ static void domain_rows(struct info_table *table, const struct analysis_result *
     }
 }
 
+static void times_line(const struct trace_summary *summary, const struct info_page *page) {
+    double seconds = (double)(summary->time_last_ns - summary->time_first_ns) / 1e9;
+    if (summary->timed_count && seconds > 0)
+        section_line(page, "time", "%s from the first event to the last: %s operations and %s requested a second",
+                     DURATION(summary->time_last_ns - summary->time_first_ns),
+                     COUNT((uint64_t)((double)summary->operation_count / seconds)),
+                     BYTES((uint64_t)((double)summary->requested_bytes / seconds)));
+}
+
 static enum err operations_print(const struct analysis_result *result, const struct info_page *page) {
     const struct trace_summary *summary = &result->summary;
     enum domain used[DOMAIN_COUNT];
@@ -290,6 +306,7 @@ static enum err operations_print(const struct analysis_result *result, const str
     kind_rows(&table, result, used, shown);
     domain_rows(&table, result, used, shown);
     enum err err = table_end(&table);
+    times_line(summary, page);
     if (summary->free_null_count)
         section_line(page, "free(NULL)", "%s, %.1f %% of the frees", COUNT(summary->free_null_count),
                      percent_of(summary->free_null_count, summary->kind_counts[EVENT_FREE]));
@@ -337,10 +354,13 @@ static enum err live_print(const struct analysis_result *result, const struct in
     const struct trace_summary *summary = &result->summary;
     const struct analysis_peak *peak = &result->peak_bytes, *most = &result->peak_blocks;
     uint64_t operations = summary->operation_count;
+    char when[UNITS_TEXT_BYTES + 8] = "";
+    if (summary->timed_count)
+        snprintf(when, sizeof when, ", at %s", DURATION(peak->time_ns - summary->time_first_ns));
     section_begin("live memory");
-    section_line(page, "peak", "%s in %s block%s after operation %s (%.1f %% of the trace)", BYTES(peak->live.bytes),
+    section_line(page, "peak", "%s in %s block%s after operation %s (%.1f %% of the trace%s)", BYTES(peak->live.bytes),
                  COUNT(peak->live.blocks), plural_of(peak->live.blocks), COUNT(peak->operation),
-                 percent_of(peak->operation, operations));
+                 percent_of(peak->operation, operations), when);
     section_line(page, "most blocks", "%s with %s after operation %s (%.1f %%)", COUNT(most->live.blocks),
                  BYTES(most->live.bytes), COUNT(most->operation), percent_of(most->operation, operations));
     section_line(page, "mean", "%s", BYTES((uint64_t)result->live_mean_bytes));
@@ -453,12 +473,17 @@ static enum err requests_print(const struct analysis_result *result, const struc
 
 /* ---- lifetimes ---- */
 
+static struct short_text life_bound_text(enum life_clock clock, uint32_t octave) {
+    return clock == LIFE_TIME && octave < 64 ? duration_text((uint64_t)1 << octave) : octave_bound_text(octave);
+}
+
 /* Two octaves a row: below 1, 4, 16, … */
 static enum err life_table_print(const struct analysis_result *result, enum life_clock clock,
                                  const struct info_page *page) {
     static const char *const heads[LIFE_CLOCK_COUNT][6] = {
         [LIFE_ALLOCATIONS] = {"allocations below", "blocks", "share", "so far", "of bytes", ""},
         [LIFE_BYTES] = {"bytes below", "blocks", "share", "so far", "of bytes", ""},
+        [LIFE_TIME] = {"time below", "blocks", "share", "so far", "of bytes", ""},
     };
     const struct analysis_lives *lives = &result->lives[clock];
     uint64_t octaves[LOG_OCTAVE_COUNT + 1] = {0}, most = 0, seen = 0;
@@ -474,7 +499,7 @@ static enum err life_table_print(const struct analysis_result *result, enum life
         seen += count;
         if (!count)
             continue;
-        table_row(&table, "%*s", 17, octave_bound_text(i + pair).text);
+        table_row(&table, "%*s", 17, life_bound_text(clock, i + pair).text);
         cell_count(&table, 1, count);
         cell_share(&table, 2, count, result->freed_count);
         cell_share(&table, 3, seen, result->freed_count);
@@ -504,8 +529,12 @@ static void never_freed_print(const struct analysis_result *result, const struct
 static enum err lives_print(const struct analysis_result *result, const struct info_page *page) {
     const struct log_histogram *ages = &result->lives[LIFE_ALLOCATIONS].histogram;
     const struct log_histogram *volumes = &result->lives[LIFE_BYTES].histogram;
+    const struct log_histogram *times = &result->lives[LIFE_TIME].histogram;
     section_begin("lifetimes, from allocation to free; reallocs keep a block alive");
     section_line(page, "freed", "%s of %s blocks", COUNT(result->freed_count), COUNT(result->allocation_count));
+    if (result->inherited_freed_count)
+        section_line(page, "inherited", "%s of them (%s) were allocated before the trace begins",
+                     COUNT(result->inherited_freed_count), BYTES(result->inherited_freed_bytes));
     never_freed_print(result, page);
     if (!result->freed_count)
         return ERR_OK;
@@ -520,8 +549,15 @@ static enum err lives_print(const struct analysis_result *result, const struct i
     section_line(page, "bytes", "requested meanwhile: half up to %s, 90 %% up to %s, 99 %% up to %s, longest %s",
                  BYTES(log_histogram_quantile(volumes, 500)), BYTES(log_histogram_quantile(volumes, 900)),
                  BYTES(log_histogram_quantile(volumes, 990)), BYTES(volumes->max));
-    enum err err = life_table_print(result, LIFE_ALLOCATIONS, page);
-    return err ? err : life_table_print(result, LIFE_BYTES, page);
+    if (result->summary.timed_count)
+        section_line(page, "time", "half up to %s, 90 %% up to %s, 99 %% up to %s, longest %s",
+                     DURATION(log_histogram_quantile(times, 500)), DURATION(log_histogram_quantile(times, 900)),
+                     DURATION(log_histogram_quantile(times, 990)), DURATION(times->max));
+    enum err err = ERR_OK;
+    for (int clock = 0; clock < LIFE_CLOCK_COUNT && !err; clock++)
+        if (clock != LIFE_TIME || result->summary.timed_count)
+            err = life_table_print(result, (enum life_clock)clock, page);
+    return err;
 }
 
 /* ---- reallocs ---- */
