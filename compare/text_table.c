@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ struct table_row {
 
 struct text_table {
     size_t columns;
+    bool left[COLUMNS_MAX];
     struct table_row *rows;
     size_t row_count;
     size_t row_capacity;
@@ -62,6 +64,11 @@ void text_table_set(struct text_table *table, size_t column, const char *format,
     va_end(arguments);
 }
 
+void text_table_left(struct text_table *table, size_t column) {
+    assert(column < table->columns);
+    table->left[column] = true;
+}
+
 void text_table_span(struct text_table *table, const char *text) {
     assert(table->row_count);
     table->rows[table->row_count - 1].span = text;
@@ -94,8 +101,8 @@ static size_t block_end(const struct text_table *table, const size_t *widths, si
     return column;
 }
 
-static void row_print(const struct table_row *row, const size_t *widths, size_t from, size_t to, size_t width,
-                      FILE *out) {
+static void row_print(const struct text_table *table, const struct table_row *row, const size_t *widths, size_t from,
+                      size_t to, size_t width, FILE *out) {
     char lead[CELL_BYTES + 64];
     snprintf(lead, sizeof lead, "%s%*s", row->cells[0], (int)(widths[0] - text_columns(row->cells[0])), "");
     if (row->span) {
@@ -108,8 +115,10 @@ static void row_print(const struct table_row *row, const size_t *widths, size_t 
     while (last > from && !row->cells[last - 1][0])
         last--;
     fprintf(out, "%s", last > from ? lead : row->cells[0]);
-    for (size_t column = from; column < last; column++)
-        fprintf(out, "%*s%s", (int)(GAP + widths[column] - text_columns(row->cells[column])), "", row->cells[column]);
+    for (size_t column = from; column < last; column++) {
+        size_t pad = table->left[column] ? 0 : widths[column] - text_columns(row->cells[column]);
+        fprintf(out, "%*s%s", (int)(GAP + pad), "", row->cells[column]);
+    }
     fputc('\n', out);
 }
 
@@ -121,7 +130,7 @@ void text_table_print(const struct text_table *table, size_t width, FILE *out) {
         if (from > 1)
             fputc('\n', out);
         for (size_t row = 0; row < table->row_count; row++)
-            row_print(&table->rows[row], widths, from, to, width, out);
+            row_print(table, &table->rows[row], widths, from, to, width, out);
     }
 }
 

@@ -22,6 +22,9 @@ enum err text_table_row(struct text_table *table);
 void text_table_set(struct text_table *table, size_t column, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/** Aligns a column to the left. To be used for the last one: nothing is printed behind its texts. */
+void text_table_left(struct text_table *table, size_t column);
+
 /** Text that stands in place of all cells but the first of the last row. Borrowed. */
 void text_table_span(struct text_table *table, const char *text);
 

@@ -11,7 +11,8 @@ const uint32_t analysis_quantiles[ANALYSIS_QUANTILE_COUNT] = {500, 900, 990};
 
 const struct life_clock_info life_clocks[LIFE_CLOCK_COUNT] = {
     [LIFE_ALLOCATIONS] = {"allocations", "allocations"},
-    [LIFE_BYTES] = {"allocated_bytes", "bytes"},
+    [LIFE_BYTES] = {"requested_bytes", "bytes"},
+    [LIFE_TIME] = {"time_ns", "ns"},
 };
 
 const char *const size_change_keys[SIZE_CHANGE_COUNT] = {
@@ -53,7 +54,8 @@ struct analysis {
     struct block_record *records;
     size_t record_capacity;
     size_t thread_capacity;
-    uint64_t clocks[LIFE_CLOCK_COUNT];
+    uint64_t clocks[LIFE_CLOCK_COUNT]; /* LIFE_TIME: of the event now taken in */
+    uint64_t inherited_count;
     uint64_t operation_count;
     unsigned __int128 live_sum_bytes;
     struct live_state now;
@@ -66,10 +68,11 @@ struct analysis {
     struct placement placements[RUN_EVENTS];
 };
 
-enum err analysis_create(enum size_scheme scheme, struct analysis **out) {
+enum err analysis_create(enum size_scheme scheme, uint64_t inherited_count, struct analysis **out) {
     struct analysis *analysis = calloc(1, sizeof *analysis);
     if (!analysis)
         return ERR_NOMEM;
+    analysis->inherited_count = inherited_count;
     size_classes_init(&analysis->result.classes, scheme);
     analysis->result.per_class = calloc(SIZE_CLASS_MAX, sizeof *analysis->result.per_class);
     if (!analysis->result.per_class || tracker_create(&analysis->tracker)) {
@@ -292,6 +295,10 @@ static inline enum err block_free(struct analysis *analysis, const struct event 
     class->freed_count++;
     result->freed_count++;
     result->freed_bytes += record->size_bytes;
+    if (record->births[LIFE_ALLOCATIONS] <= analysis->inherited_count) { /* they are numbered from 1 */
+        result->inherited_freed_count++;
+        result->inherited_freed_bytes += record->size_bytes;
+    }
     youth_unlink(analysis, record);
     live_remove(analysis, record);
     reallocs_close(result, record);
@@ -330,23 +337,27 @@ static inline enum err event_see(struct analysis *analysis, const struct event *
         peak_copy(analysis);
     enum err err = operation_see(analysis, event, placement->slot, placement->domain);
     if (peaks) {
-        result->peak_bytes = (struct analysis_peak){live, analysis->operation_count};
+        result->peak_bytes = (struct analysis_peak){live, analysis->operation_count, analysis->clocks[LIFE_TIME]};
         analysis->peak_waits = true;
     }
     if (live.blocks > result->peak_blocks.live.blocks)
-        result->peak_blocks = (struct analysis_peak){live, analysis->operation_count};
+        result->peak_blocks = (struct analysis_peak){live, analysis->operation_count, analysis->clocks[LIFE_TIME]};
     analysis->live_sum_bytes += live.bytes;
-    live_curve_see(&result->curve, live.bytes, live.blocks);
+    live_curve_see(&result->curve, live.bytes, live.blocks, analysis->clocks[LIFE_TIME]);
     return err;
 }
 
-static enum err run_see(struct analysis *analysis, const struct event *events, size_t count) {
+/* @param times_ns of the first `timed` events; NULL: of none. */
+static enum err run_see(struct analysis *analysis, const struct event *events, const uint64_t *times_ns, size_t timed,
+                        size_t count) {
     enum err err = records_reserve(analysis, (size_t)tracker_slot_peak(analysis->tracker) + 1);
     if (!err)
         err = threads_reserve(analysis, tracker_summary(analysis->tracker)->thread_count);
     for (size_t i = 0; i < count && !err; i++) {
         if (i + PREFETCH_EVENTS < count)
             __builtin_prefetch(&analysis->records[analysis->placements[i + PREFETCH_EVENTS].slot], 1);
+        if (i < timed)
+            analysis->clocks[LIFE_TIME] = times_ns[i];
         err = event_see(analysis, &events[i], &analysis->placements[i]);
     }
     return err;
@@ -354,11 +365,16 @@ static enum err run_see(struct analysis *analysis, const struct event *events, s
 
 static enum err block_see(struct analysis *analysis, const struct event_block *block, struct diag *diag) {
     for (size_t i = 0; i < block->count;) {
-        size_t run = block->count - i < RUN_EVENTS ? block->count - i : RUN_EVENTS;
-        size_t applied = 0;
+        size_t run = block->count - i < RUN_EVENTS ? block->count - i : RUN_EVENTS, applied = 0, timed = 0;
+        const uint64_t *times_ns = block->times_ns ? block->times_ns + i : NULL;
+        enum err time_err = ERR_OK;
         enum err err = tracker_apply(analysis->tracker, block->events + i, run, analysis->placements, &applied);
-        if (run_see(analysis, block->events + i, applied))
+        if (times_ns)
+            time_err = tracker_apply_times(analysis->tracker, times_ns, applied, &timed);
+        if (run_see(analysis, block->events + i, times_ns, timed, applied))
             return diag_set(diag, ERR_NOMEM, NULL, "out of memory while analysing the trace");
+        if (time_err)
+            return tracker_explain_time(analysis->tracker, block, i + timed, diag);
         if (err)
             return tracker_explain(analysis->tracker, err, block, i + applied, diag);
         i += run;

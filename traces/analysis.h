@@ -34,6 +34,7 @@ extern const uint32_t analysis_quantiles[ANALYSIS_QUANTILE_COUNT];
 enum life_clock {
     LIFE_ALLOCATIONS, /**< allocations between the block's and its free, in all threads */
     LIFE_BYTES,       /**< bytes requested meanwhile, reallocs with their new size: the unit of the GC literature */
+    LIFE_TIME,        /**< nanoseconds from the allocation to the free; only where the trace has times */
     LIFE_CLOCK_COUNT
 };
 
@@ -104,6 +105,7 @@ struct analysis_request {
 struct analysis_peak {
     struct analysis_live live; /**< all of it at that place */
     uint64_t operation;        /**< the first place where it was so */
+    uint64_t time_ns;          /**< since the recording began; 0 without times */
 };
 
 struct analysis_reallocs {
@@ -130,6 +132,8 @@ struct analysis_result {
     struct analysis_lives lives[LIFE_CLOCK_COUNT];
     uint64_t freed_count; /**< frees of a block: of free(NULL) there is nothing to say */
     uint64_t freed_bytes;
+    uint64_t inherited_freed_count; /**< of these: of inherited blocks */
+    uint64_t inherited_freed_bytes;
     uint64_t lifo_count; /**< of these: of the youngest live block of those that the same thread allocated */
     /** Never-freed blocks by when they were allocated, in equal parts of all allocations. */
     struct analysis_live never_freed[ANALYSIS_BIRTH_PARTS];
@@ -157,12 +161,16 @@ struct analysis_result {
 
 struct analysis;
 
-/** @return ERR_OK and *out owned by the caller, or ERR_NOMEM. */
-enum err analysis_create(enum size_scheme scheme, struct analysis **out);
+/**
+ * @param inherited_count the trace's first allocations that stand for blocks made before it began. They count as
+ * allocations at its head, so what is told of their lives is a lower bound.
+ * @return ERR_OK and *out owned by the caller, or ERR_NOMEM.
+ */
+enum err analysis_create(enum size_scheme scheme, uint64_t inherited_count, struct analysis **out);
 void analysis_destroy(struct analysis *analysis);
 
 /**
- * Takes in everything `source` yields.
+ * Takes in everything `source` yields, times too.
  * @return as tracker_apply and the source; diag tells. The events before the fault have been taken in, and the result
  *         is of these.
  */

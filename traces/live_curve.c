@@ -9,6 +9,7 @@ static void point_merge(struct live_point *into, const struct live_point *next) 
         into->max_bytes = next->max_bytes;
     into->end_bytes = next->end_bytes;
     into->end_blocks = next->end_blocks;
+    into->end_time_ns = next->end_time_ns;
 }
 
 void live_curve_step(struct live_curve *curve) {

@@ -17,6 +17,7 @@ struct live_point {
     uint64_t max_bytes;
     uint64_t end_bytes; /**< after the last of them */
     uint64_t end_blocks;
+    uint64_t end_time_ns; /**< of the last of them; 0 without times */
 };
 
 /** Zero-initialise. */
@@ -31,7 +32,8 @@ struct live_curve {
 void live_curve_step(struct live_curve *curve);
 
 /** Sees the state after the next operation. */
-static inline void live_curve_see(struct live_curve *curve, uint64_t live_bytes, uint64_t live_blocks) {
+static inline void live_curve_see(struct live_curve *curve, uint64_t live_bytes, uint64_t live_blocks,
+                                  uint64_t time_ns) {
     if (!curve->left)
         live_curve_step(curve);
     struct live_point *point = &curve->points[curve->count - 1];
@@ -42,6 +44,7 @@ static inline void live_curve_see(struct live_curve *curve, uint64_t live_bytes,
         point->max_bytes = live_bytes;
     point->end_bytes = live_bytes;
     point->end_blocks = live_blocks;
+    point->end_time_ns = time_ns;
 }
 
 /**

@@ -22,6 +22,8 @@ struct life {
 
 struct oracle {
     const struct event *events;
+    const uint64_t *times_ns; /* NULL: none */
+    uint64_t inherited_count;
     size_t count;
     struct life *lives;
     size_t life_count;
@@ -66,18 +68,38 @@ static void oracle_run(struct oracle *oracle, size_t until) {
     }
 }
 
-static struct oracle oracle_of(const struct event *events, size_t count) {
-    struct oracle oracle = {.events = events, .count = count, .lives = calloc(count + 1, sizeof *oracle.lives)};
+/* A random trace, and what is said of it besides. */
+struct sample {
+    const struct event *events;
+    const uint64_t *times_ns; /* NULL: none */
+    size_t count;
+    size_t run;
+    uint64_t inherited_count;
+    enum size_scheme scheme;
+};
+
+static uint64_t time_slowly(const struct oracle *oracle, size_t event) {
+    return oracle->times_ns ? oracle->times_ns[event] : 0;
+}
+
+static struct oracle oracle_of(const struct sample *sample) {
+    size_t count = sample->count;
+    struct oracle oracle = {.events = sample->events,
+                            .times_ns = sample->times_ns,
+                            .inherited_count = sample->inherited_count,
+                            .count = count,
+                            .lives = calloc(count + 1, sizeof *oracle.lives)};
     assert_non_null(oracle.lives);
     oracle_run(&oracle, count);
     return oracle;
 }
 
-static struct analysis *analysis_of(const struct event *events, size_t count, size_t run, enum size_scheme scheme) {
+static struct analysis *analysis_of(const struct sample *sample) {
     struct analysis *analysis = NULL;
-    struct array_source array = {.events = events, .count = count, .run = run};
+    struct array_source array = {
+        .events = sample->events, .times_ns = sample->times_ns, .count = sample->count, .run = sample->run};
     struct event_source source = array_source_events(&array);
-    assert_int_equal(analysis_create(scheme, &analysis), ERR_OK);
+    assert_int_equal(analysis_create(sample->scheme, sample->inherited_count, &analysis), ERR_OK);
     assert_int_equal(analysis_run(analysis, &source, NULL), ERR_OK);
     return analysis;
 }
@@ -95,6 +117,8 @@ static uint32_t class_slowly(const struct size_classes *classes, uint64_t size) 
 
 static uint64_t life_slowly(const struct oracle *oracle, const struct life *life, enum life_clock clock) {
     uint64_t sum = 0;
+    if (clock == LIFE_TIME)
+        return time_slowly(oracle, life->freed) - time_slowly(oracle, life->born);
     for (size_t i = life->born + 1; i < life->freed; i++)
         if (clock == LIFE_ALLOCATIONS)
             sum += is_allocation(&oracle->events[i]);
@@ -204,15 +228,16 @@ static void live_check(struct oracle *oracle, const struct analysis_result *resu
             point = (struct live_point){.min_bytes = UINT64_MAX};
         operation++;
         if (live.bytes > bytes.live.bytes) {
-            bytes = (struct analysis_peak){live, operation};
+            bytes = (struct analysis_peak){live, operation, time_slowly(oracle, i)};
             peak_at = i + 1;
         }
         if (live.blocks > blocks.live.blocks)
-            blocks = (struct analysis_peak){live, operation};
+            blocks = (struct analysis_peak){live, operation, time_slowly(oracle, i)};
         point.min_bytes = live.bytes < point.min_bytes ? live.bytes : point.min_bytes;
         point.max_bytes = live.bytes > point.max_bytes ? live.bytes : point.max_bytes;
         point.end_bytes = live.bytes;
         point.end_blocks = live.blocks;
+        point.end_time_ns = time_slowly(oracle, i);
         sum += (double)live.bytes;
         if (operation % result->curve.step == 0 || operation == result->summary.operation_count)
             assert_memory_equal(&point, &result->curve.points[points++], sizeof point);
@@ -239,6 +264,17 @@ static void live_check(struct oracle *oracle, const struct analysis_result *resu
     for (size_t i = 0; i < DOMAIN_COUNT; i++)
         assert_memory_equal(&domains[i], &result->domains[i].peak, sizeof domains[i]);
     oracle_run(oracle, oracle->count);
+}
+
+static void inherited_check(const struct oracle *oracle, const struct analysis_result *result) {
+    struct analysis_live freed = {0};
+    for (size_t i = 0; i < oracle->life_count && i < oracle->inherited_count; i++)
+        if (oracle->lives[i].freed < oracle->count) {
+            freed.blocks++;
+            freed.bytes += oracle->lives[i].size_bytes;
+        }
+    assert_int_equal(result->inherited_freed_count, freed.blocks);
+    assert_int_equal(result->inherited_freed_bytes, freed.bytes);
 }
 
 static void lifo_check(const struct oracle *oracle, const struct analysis_result *result) {
@@ -477,9 +513,9 @@ static void totals_check(const struct analysis_result *result) {
     assert_int_equal(aligned, summary->kind_counts[EVENT_ALIGNED_ALLOC]);
 }
 
-static void all_check(const struct event *events, size_t count, size_t run, enum size_scheme scheme) {
-    struct oracle oracle = oracle_of(events, count);
-    struct analysis *analysis = analysis_of(events, count, run, scheme);
+static void all_check(const struct sample *sample) {
+    struct oracle oracle = oracle_of(sample);
+    struct analysis *analysis = analysis_of(sample);
     const struct analysis_result *result = analysis_finish(analysis);
     sums_check(result);
     totals_check(result);
@@ -487,6 +523,7 @@ static void all_check(const struct event *events, size_t count, size_t run, enum
         lives_check(&oracle, result, (enum life_clock)clock);
     classes_check(&oracle, result);
     live_check(&oracle, result);
+    inherited_check(&oracle, result);
     lifo_check(&oracle, result);
     reallocs_check(&oracle, result);
     never_freed_check(&oracle, result);
@@ -496,15 +533,28 @@ static void all_check(const struct event *events, size_t count, size_t run, enum
     free(oracle.lives);
 }
 
+/* Times that stand still, step and leap. */
+static uint64_t *random_times_make(uint64_t *seed, size_t count) {
+    uint64_t *times_ns = calloc(count + 1, sizeof *times_ns);
+    uint64_t now = random_below(seed, 1000);
+    for (size_t i = 0; i < count; i++) {
+        now += random_below(seed, 3) ? random_below(seed, 40) : random_next(seed) >> 24 >> random_below(seed, 40);
+        times_ns[i] = now;
+    }
+    return times_ns;
+}
+
 static void random_traces_are_analysed_as_the_slow_way_does(void **state) {
     (void)state;
     uint64_t seed = support_seed(1);
     for (size_t i = 0; i < 30; i++) {
         size_t count = random_below(&seed, 700);
         uint32_t threads = 1 + (uint32_t)random_below(&seed, 12);
-        uint64_t trace_seed = random_next(&seed);
-        struct event *events = random_trace_make(trace_seed, count, threads);
-        all_check(events, count, 1 + random_below(&seed, 300), (enum size_scheme)(i % SIZE_SCHEME_COUNT));
+        struct event *events = random_trace_make(random_next(&seed), count, threads);
+        uint64_t *times_ns = i % 2 ? random_times_make(&seed, count) : NULL;
+        all_check(&(struct sample){events, times_ns, count, 1 + random_below(&seed, 300), i % 3 ? 0 : i,
+                                   (enum size_scheme)(i % SIZE_SCHEME_COUNT)});
+        free(times_ns);
         free(events);
     }
 }
@@ -518,22 +568,25 @@ static void traces_full_of_ties_are_analysed_as_the_slow_way_does(void **state) 
         for (size_t j = 0; j < 600; j++)
             if (event_makes_block(events[j].kind))
                 events[j].size_bytes = random_below(&seed, 4) * 8;
-        all_check(events, 600, 64, (enum size_scheme)(i % SIZE_SCHEME_COUNT));
+        all_check(&(struct sample){events, NULL, 600, 64, 0, (enum size_scheme)(i % SIZE_SCHEME_COUNT)});
         free(events);
     }
 }
 
 static void a_trace_longer_than_the_curve_keeps_every_extreme(void **state) {
     (void)state;
-    struct event *events = random_trace_make(support_seed(3), 2600, 4);
-    all_check(events, 2600, 1024, SIZE_SCHEME_LOG2);
+    uint64_t seed = support_seed(3);
+    struct event *events = random_trace_make(random_next(&seed), 2600, 4);
+    uint64_t *times_ns = random_times_make(&seed, 2600);
+    all_check(&(struct sample){events, times_ns, 2600, 1024, 0, SIZE_SCHEME_LOG2});
+    free(times_ns);
     free(events);
 }
 
 static void a_long_trace_adds_up(void **state) {
     (void)state;
     struct event *events = random_trace_make(support_seed(4), 40000, 60);
-    struct analysis *analysis = analysis_of(events, 40000, 1 << 16, SIZE_SCHEME_PYMALLOC);
+    struct analysis *analysis = analysis_of(&(struct sample){events, NULL, 40000, 1 << 16, 0, SIZE_SCHEME_PYMALLOC});
     const struct analysis_result *result = analysis_finish(analysis);
     struct tracker *tracker = NULL;
     struct array_source array = {.events = events, .count = 40000};
@@ -550,7 +603,7 @@ static void a_long_trace_adds_up(void **state) {
 
 static void an_empty_trace_is_all_zeroes(void **state) {
     (void)state;
-    all_check(NULL, 0, 1, SIZE_SCHEME_PYMALLOC);
+    all_check(&(struct sample){NULL, NULL, 0, 1, 0, SIZE_SCHEME_PYMALLOC});
 }
 
 static void what_came_before_a_fault_is_analysed(void **state) {
@@ -558,11 +611,11 @@ static void what_came_before_a_fault_is_analysed(void **state) {
     enum { GOOD = 3000 };
     struct event *events = random_trace_make(support_seed(5), GOOD + 1, 3);
     events[GOOD] = (struct event){.kind = EVENT_FREE, .block = event_block_name(40, 1)};
-    struct analysis *broken = NULL, *whole = analysis_of(events, GOOD, 0, SIZE_SCHEME_LOG2);
+    struct analysis *broken = NULL, *whole = analysis_of(&(struct sample){events, NULL, GOOD, 0, 0, SIZE_SCHEME_LOG2});
     struct array_source array = {.events = events, .count = GOOD + 1};
     struct event_source source = array_source_events(&array);
     struct diag diag;
-    assert_int_equal(analysis_create(SIZE_SCHEME_LOG2, &broken), ERR_OK);
+    assert_int_equal(analysis_create(SIZE_SCHEME_LOG2, 0, &broken), ERR_OK);
     assert_int_equal(analysis_run(broken, &source, &diag), ERR_INVALID);
     assert_non_null(strstr(diag.text, "event 3000: free of block 1 of thread 40"));
     const struct analysis_result *left = analysis_finish(broken), *right = analysis_finish(whole);
@@ -576,6 +629,32 @@ static void what_came_before_a_fault_is_analysed(void **state) {
     free(events);
 }
 
+static void a_time_that_goes_back_is_a_fault_and_the_sums_stand(void **state) {
+    (void)state;
+    enum { COUNT = 3000, BAD = 1500 };
+    uint64_t seed = support_seed(6);
+    struct event *events = random_trace_make(random_next(&seed), COUNT, 3);
+    uint64_t *times_ns = random_times_make(&seed, COUNT);
+    times_ns[BAD] = times_ns[0];
+    times_ns[BAD - 1] = times_ns[0] + 1;
+    for (size_t i = 1; i < BAD - 1; i++)
+        times_ns[i] = times_ns[0];
+    struct analysis *analysis = NULL;
+    struct array_source array = {.events = events, .times_ns = times_ns, .count = COUNT, .run = 1000};
+    struct event_source source = array_source_events(&array);
+    struct diag diag;
+    assert_int_equal(analysis_create(SIZE_SCHEME_LOG2, 0, &analysis), ERR_OK);
+    assert_int_equal(analysis_run(analysis, &source, &diag), ERR_INVALID);
+    assert_non_null(strstr(diag.text, "event 1500: its time"));
+    const struct analysis_result *result = analysis_finish(analysis);
+    assert_true(result->summary.event_count >= BAD);
+    sums_check(result);
+    totals_check(result);
+    analysis_destroy(analysis);
+    free(times_ns);
+    free(events);
+}
+
 static void a_realloc_keeps_its_block_alive(void **state) {
     (void)state;
     const struct event events[] = {
@@ -586,7 +665,7 @@ static void a_realloc_keeps_its_block_alive(void **state) {
         {.kind = EVENT_FREE, .block = event_block_name(0, 2)},
         {.kind = EVENT_FREE, .block = event_block_name(0, 4)},
     };
-    struct analysis *analysis = analysis_of(events, 6, 0, SIZE_SCHEME_LOG2);
+    struct analysis *analysis = analysis_of(&(struct sample){events, NULL, 6, 0, 0, SIZE_SCHEME_LOG2});
     const struct analysis_result *result = analysis_finish(analysis);
     assert_int_equal(result->allocation_count, 2);
     assert_int_equal(result->freed_count, 2);
@@ -608,8 +687,8 @@ static void a_steady_leak_has_its_slope_and_a_sawtooth_none(void **state) {
     enum { COUNT = 100000 };
     struct live_curve leak = {0}, saw = {0};
     for (uint64_t i = 0; i < COUNT; i++) {
-        live_curve_see(&leak, 1000000 + 7 * i, i);
-        live_curve_see(&saw, 1000000 + i % 2 * 64, 1);
+        live_curve_see(&leak, 1000000 + 7 * i, i, 0);
+        live_curve_see(&saw, 1000000 + i % 2 * 64, 1, 0);
     }
     double slope = 0;
     assert_true(live_curve_slope(&leak, &slope) >= 64);
@@ -618,7 +697,7 @@ static void a_steady_leak_has_its_slope_and_a_sawtooth_none(void **state) {
     assert_true(slope > -0.001 && slope < 0.001);
     struct live_curve few = {0};
     for (uint64_t i = 0; i < 20; i++)
-        live_curve_see(&few, i, 1);
+        live_curve_see(&few, i, 1, 0);
     slope = 42;
     assert_int_equal(live_curve_slope(&few, &slope), 5);
     assert_true(slope == 42);
@@ -632,6 +711,7 @@ int main(void) {
         cmocka_unit_test(a_long_trace_adds_up),
         cmocka_unit_test(an_empty_trace_is_all_zeroes),
         cmocka_unit_test(what_came_before_a_fault_is_analysed),
+        cmocka_unit_test(a_time_that_goes_back_is_a_fault_and_the_sums_stand),
         cmocka_unit_test(a_realloc_keeps_its_block_alive),
         cmocka_unit_test(a_steady_leak_has_its_slope_and_a_sawtooth_none),
     };
