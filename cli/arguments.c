@@ -34,6 +34,7 @@ static int unknown_option(const struct command *command, const char *word) {
 static int value_failure(const struct command *command, const struct option_spec *option, const char *text) {
     static const char *const wanted[OPTION_TYPE_COUNT] = {
         [OPTION_COUNT] = "a whole number",
+        [OPTION_AMOUNT] = "a count such as 500000, 10M or 1e6",
         [OPTION_BYTES] = "a size such as 4096, 16K or 1M",
         [OPTION_DURATION] = "a duration such as 5ms or 2s",
     };
@@ -54,6 +55,9 @@ static int option_set(const struct command *command, const struct option_spec *o
         break;
     case OPTION_COUNT:
         err = units_parse_u64(text, field);
+        break;
+    case OPTION_AMOUNT:
+        err = units_parse_count(text, field);
         break;
     case OPTION_BYTES:
         err = units_parse_bytes(text, field);

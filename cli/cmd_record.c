@@ -23,6 +23,8 @@ struct record_values {
     const char *licence;
     const char *program_version;
     uint64_t ring_bytes;
+    uint64_t event_count_max;
+    uint64_t duration_ns;
 };
 
 #define RECORD_FIELD(field) offsetof(struct record_values, field)
@@ -38,10 +40,15 @@ static const struct option_spec record_options[] = {
     {"licence", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(licence), "under what terms the trace may be used"},
     {"ring", 0, OPTION_BYTES, "SIZE", RECORD_FIELD(ring_bytes),
      "shared memory per thread, a power of two from 4K to 1G (default: 1M)"},
+    {"max-events", 0, OPTION_AMOUNT, "N", RECORD_FIELD(event_count_max),
+     "end the recording with the N-th event (10M, 1e6; default: no bound); the program runs on"},
+    {"duration", 0, OPTION_DURATION, "TIME", RECORD_FIELD(duration_ns),
+     "end the recording after this time (30s, 5m; default: no bound); the program runs on"},
     {0},
 };
 
-static const struct record_values record_defaults = {.ring_bytes = RECORD_RING_BYTES_DEFAULT};
+static const struct record_values record_defaults = {
+    .ring_bytes = RECORD_RING_BYTES_DEFAULT, .event_count_max = UINT64_MAX, .duration_ns = UINT64_MAX};
 
 /* Where the recording goes: one writer, begun anew when the program replaces itself by exec. */
 struct recorded_file {
@@ -101,11 +108,20 @@ static void summary_print(const char *path, const struct record_report *report, 
                  report->event_count ? (double)bytes / (double)report->event_count : 0.0, info->capture_lost_count);
 }
 
+/* What was not given is no bound. */
+static uint64_t bound_of(uint64_t value) {
+    return value == UINT64_MAX ? 0 : value;
+}
+
 static enum err trace_record(const struct record_values *values, const char *path, char **argv,
                              struct recorded_file *file, struct trace_info *info, struct record_report *report,
                              struct diag *diag) {
     char shim[4096];
-    struct record_options options = {.argv = argv, .shim_path = shim, .ring_bytes = values->ring_bytes};
+    struct record_options options = {.argv = argv,
+                                     .shim_path = shim,
+                                     .ring_bytes = values->ring_bytes,
+                                     .event_count_max = bound_of(values->event_count_max),
+                                     .duration_ns = bound_of(values->duration_ns)};
     struct record_output output = {file, file_begin};
     enum err err = libexec_path("libmmrecord.so", shim, sizeof shim, diag);
     if (!err) /* before the program runs: an output that cannot be written should not cost a run */
@@ -130,6 +146,31 @@ static void signal_follow(int number) {
     raise(number);
 }
 
+/* The program may run on when its trace is written. Interrupts it lives through are its own affair from then on. */
+static void program_wait(struct record_report *report) {
+    if (record_runs_on(report))
+        message_note("nothing is recorded any more; the program runs on, and is waited for (^C is passed on to it)");
+    record_wait(report);
+}
+
+static int recording_run(const struct record_values *values, const char *path, char **argv) {
+    struct recorded_file file = {.path = path};
+    struct trace_info info = {0};
+    struct record_report report = {0};
+    struct diag diag = {0};
+    enum err err = trace_record(values, path, argv, &file, &info, &report, &diag);
+    if (err)
+        message_error(&diag);
+    else
+        summary_print(path, &report, &info);
+    native_writer_destroy(file.writer);
+    trace_info_clear(&info);
+    program_wait(&report);
+    if (report.signal_number)
+        signal_follow(report.signal_number);
+    return err ? EXIT_CODE_FAILURE : EXIT_CODE_DONE;
+}
+
 static int record_main(const void *values, char **operands, size_t operand_count) {
     const struct record_values *options = values;
     (void)operand_count;
@@ -145,20 +186,10 @@ static int record_main(const void *values, char **operands, size_t operand_count
     if (!ring_is_possible(options->ring_bytes))
         return message_failure("record: --ring wants a power of two from 4K to 1G, not %s",
                                units_format_bytes(options->ring_bytes, size));
-    struct recorded_file file = {.path = path};
-    struct trace_info info = {0};
-    struct record_report report = {0};
-    struct diag diag = {0};
-    enum err err = trace_record(options, path, operands, &file, &info, &report, &diag);
-    if (err)
-        message_error(&diag);
-    else
-        summary_print(path, &report, &info);
-    native_writer_destroy(file.writer);
-    trace_info_clear(&info);
-    if (report.signal_number)
-        signal_follow(report.signal_number);
-    return err ? EXIT_CODE_FAILURE : EXIT_CODE_DONE;
+    if (!options->event_count_max || !options->duration_ns)
+        return message_failure("record: --%s 0 would record nothing",
+                               options->event_count_max ? "duration" : "max-events");
+    return recording_run(options, path, operands);
 }
 
 const struct command command_record = {
@@ -174,14 +205,28 @@ const struct command command_record = {
         "The program may end in any way, a crash or kill -9 included: what it did until then is in the trace, and the "
         "description says how it ended. When it replaces itself by exec (a wrapper script), the trace is that of the "
         "last image. Children are not recorded.\n"
-        "^C goes to the program as always; the recorder waits for its end, writes the trace, says so and then dies by "
-        "that signal, so that a shell's loop stops. SIGTERM and SIGHUP are passed on and end it the same way.\n"
+        "^C (SIGINT to the recorder) ends the recording, not the program: the trace is written, and the program runs "
+        "on "
+        "unrecorded and is waited for. The second ^C is passed on to the program, the third lets the recorder go "
+        "without "
+        "waiting; after a second one it dies by SIGINT, so that a shell's loop stops. kill -INT does the same from a "
+        "script. At a terminal the program runs in a process group of its own, so that the recorder's ^C does not "
+        "reach "
+        "it, and is given the foreground as soon as it reads the terminal or sets it up: from then on ^C is its own, "
+        "as an "
+        "interactive program needs it, and kill -INT ends the recording. Started in the background or without a "
+        "terminal it shares the recorder's group, and a signal to that group reaches both.\n"
+        "SIGTERM and SIGHUP are passed on; the recorder waits for the program's end, writes the trace, says so and "
+        "dies by "
+        "that signal.\n"
+        "With --max-events or --duration the recording ends there in the same way; the description says so.\n"
         "Exit code 0: the trace was written, whatever the program's own exit code was (a warning tells); 2: it was "
         "not: "
         "statically linked or setuid program, interpreter run with PYTHONMALLOC or -X dev, no event at all, no "
         "space.\n",
     .examples = "  mmreplay record -o app.yaml -- ./app --input data.txt\n"
                 "  mmreplay record -o batch.yaml --description 'nightly batch' -- python3 batch.py\n"
+                "  mmreplay record -o first.yaml --max-events 10M -- ./server\n"
                 "  mmreplay record -- sh -c 'ulimit -s unlimited; exec ./solver'\n",
     .options = record_options,
     .values_bytes = sizeof(struct record_values),

@@ -22,6 +22,7 @@ enum option_type {
     OPTION_TEXT,          /**< const char *, borrowed from argv */
     OPTION_TEXT_OPTIONAL, /**< the same, given only as --name=TEXT; "" for a bare --name */
     OPTION_COUNT,         /**< uint64_t, decimal */
+    OPTION_AMOUNT,        /**< uint64_t, units_parse_count: 10M, 1e6 */
     OPTION_BYTES,         /**< uint64_t, units_parse_bytes: 16K, 1M */
     OPTION_DURATION,      /**< uint64_t nanoseconds, units_parse_duration: 5ms, 2s */
     OPTION_TYPE_COUNT

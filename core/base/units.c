@@ -40,6 +40,38 @@ enum err units_parse_u64(const char *text, uint64_t *out) {
     return ERR_OK;
 }
 
+/* 10^exponent, for the exponents that fit. */
+static enum err power_of_ten(uint64_t exponent, uint64_t *out) {
+    uint64_t power = 1;
+    if (exponent > 19)
+        return ERR_LIMIT;
+    for (; exponent; exponent--)
+        power *= 10;
+    *out = power;
+    return ERR_OK;
+}
+
+enum err units_parse_count(const char *text, uint64_t *out) {
+    uint64_t value, exponent = 0, power;
+    const char *end;
+    enum err err = digits_parse(text, &value, &end);
+    if (err)
+        return err;
+    if (*end == 'e' || *end == 'E') {
+        err = units_parse_u64(end + 1, &exponent);
+    } else if (*end) {
+        static const char letters[] = "kKMG";
+        static const uint8_t exponents[] = {3, 3, 6, 9};
+        const char *letter = strchr(letters, *end);
+        if (!letter || end[1])
+            return ERR_FORMAT;
+        exponent = exponents[letter - letters];
+    }
+    if (!err)
+        err = power_of_ten(exponent, &power);
+    return err ? err : scale(value, power, out);
+}
+
 enum err units_parse_bytes(const char *text, uint64_t *out_bytes) {
     static const char letters[] = "KMGT";
     uint64_t value;

@@ -16,6 +16,9 @@
 /** Decimal digits only. */
 enum err units_parse_u64(const char *text, uint64_t *out);
 
+/** A count: digits with an optional decimal suffix k or K, M, G (`10M` is 10,000,000) or exponent (`1e6`). */
+enum err units_parse_count(const char *text, uint64_t *out);
+
 /** Bytes: digits with an optional binary suffix K, M, G or T (also KiB, MiB, …): `16K` is 16384. */
 enum err units_parse_bytes(const char *text, uint64_t *out_bytes);
 

@@ -76,6 +76,20 @@ static void bytes_take_binary_suffixes(void **state) {
     PARSE_TABLE_ASSERT(units_parse_bytes, cases);
 }
 
+static void counts_take_decimal_suffixes_and_exponents(void **state) {
+    (void)state;
+    const struct parse_case cases[] = {
+        {"0", ERR_OK, 0},         {"500000", ERR_OK, 500000}, {"3k", ERR_OK, 3000},
+        {"3K", ERR_OK, 3000},     {"10M", ERR_OK, 10000000},  {"2G", ERR_OK, 2000000000},
+        {"1e6", ERR_OK, 1000000}, {"25E0", ERR_OK, 25},       {"1e19", ERR_OK, 10000000000000000000u},
+        {"2e19", ERR_LIMIT, 0},   {"1e20", ERR_LIMIT, 0},     {"18446744074G", ERR_LIMIT, 0},
+        {"1e", ERR_FORMAT, 0},    {"e6", ERR_FORMAT, 0},      {"1e+6", ERR_FORMAT, 0},
+        {"1.5M", ERR_FORMAT, 0},  {"1m", ERR_FORMAT, 0},      {"1MM", ERR_FORMAT, 0},
+        {"-1", ERR_FORMAT, 0},    {"", ERR_FORMAT, 0},
+    };
+    PARSE_TABLE_ASSERT(units_parse_count, cases);
+}
+
 static void durations_need_a_suffix(void **state) {
     (void)state;
     const struct parse_case cases[] = {
@@ -153,11 +167,9 @@ static void durations_are_written_with_three_digits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_are_digits_and_nothing_else),
-        cmocka_unit_test(bytes_take_binary_suffixes),
-        cmocka_unit_test(durations_need_a_suffix),
-        cmocka_unit_test(bytes_are_written_with_three_digits),
-        cmocka_unit_test(counts_are_grouped_in_threes),
+        cmocka_unit_test(numbers_are_digits_and_nothing_else),        cmocka_unit_test(bytes_take_binary_suffixes),
+        cmocka_unit_test(counts_take_decimal_suffixes_and_exponents), cmocka_unit_test(durations_need_a_suffix),
+        cmocka_unit_test(bytes_are_written_with_three_digits),        cmocka_unit_test(counts_are_grouped_in_threes),
         cmocka_unit_test(durations_are_written_with_three_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,6 +85,7 @@ static void recording_run(struct recording *recording, uint64_t ring_bytes, uint
         .argv = argv, .shim_path = shim_path, .ring_bytes = ring_bytes, .ring_count = ring_count};
     struct record_output output = {recording, recording_begin};
     recording->err = record_run(&options, &output, &recording->info, &recording->report, &recording->diag);
+    record_wait(&recording->report);
     if (recording->err)
         print_message("%s\n", recording->diag.text);
 }

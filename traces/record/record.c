@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,8 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "traces/record/record_bounds.h"
+#include "traces/record/record_guard.h"
 #include "traces/record/record_host.h"
 #include "traces/record/record_merge.h"
 #include "traces/record/record_names.h"
@@ -17,47 +18,18 @@
 #include "traces/record/record_session.h"
 #include "traces/record/record_stage.h"
 
-/* Signals while a program is recorded. Static, because a handler knows nothing else: one recording at a time. */
-static volatile sig_atomic_t signalled_pid;
-static volatile sig_atomic_t signal_noted;
+enum { REST_PASSES_MAX = 64 };
 
-struct signal_guard {
-    struct sigaction interrupt, quit, terminate, hangup;
+/* One recording: rings → merge → namer → stage → the caller's sink. */
+struct recorder {
+    const struct record_options *options;
+    const struct record_output *output;
+    struct record_session session;
+    struct stage *stage;
+    struct namer *namer;
+    struct merge *merge;
+    struct record_bounds bounds;
 };
-
-static void signal_note(int number) {
-    signal_noted = number;
-}
-
-static void signal_pass_on(int number) {
-    signal_noted = number;
-    if (signalled_pid > 0)
-        kill((pid_t)signalled_pid, number);
-}
-
-/* What was ignored stays so (nohup). */
-static void signal_guard_one(int number, void (*handler)(int), struct sigaction *before) {
-    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
-    sigaction(number, NULL, before);
-    if (before->sa_handler != SIG_IGN)
-        sigaction(number, &action, NULL);
-}
-
-static void signals_guard(struct signal_guard *guard) {
-    signal_noted = 0;
-    signal_guard_one(SIGINT, signal_note, &guard->interrupt);
-    signal_guard_one(SIGQUIT, signal_note, &guard->quit);
-    signal_guard_one(SIGTERM, signal_pass_on, &guard->terminate);
-    signal_guard_one(SIGHUP, signal_pass_on, &guard->hangup);
-}
-
-static void signals_restore(const struct signal_guard *guard) {
-    sigaction(SIGINT, &guard->interrupt, NULL);
-    sigaction(SIGQUIT, &guard->quit, NULL);
-    sigaction(SIGTERM, &guard->terminate, NULL);
-    sigaction(SIGHUP, &guard->hangup, NULL);
-    signalled_pid = 0;
-}
 
 static enum err options_check(const struct record_options *options, struct diag *diag) {
     if (!options->argv || !options->argv[0])
@@ -65,24 +37,6 @@ static enum err options_check(const struct record_options *options, struct diag 
     if (access(options->shim_path, R_OK))
         return diag_errno(diag, ERR_NOT_FOUND, options->shim_path, "the capture library is missing");
     return record_probe(options->argv[0], diag);
-}
-
-static enum err rings_drain(struct record_session *session, struct merge *merge, struct diag *diag) {
-    for (;;) {
-        bool is_final = session->has_ended;
-        bool progress;
-        enum err err = merge_pass(merge, is_final, &progress, diag);
-        if (err)
-            return err;
-        if (progress)
-            continue;
-        if (is_final)
-            return ERR_OK;
-        session_reap_rings(session);
-        session_poll(session);
-        if (!session->has_ended)
-            session_sleep(session);
-    }
 }
 
 /* Where the next warning goes, RECORD_WARNING_BYTES of room. There are fewer kinds of warnings than places. */
@@ -93,7 +47,7 @@ static char *warning_next(struct record_report *report) {
 
 static void report_judge(const struct record_shared *shared, struct record_report *report) {
     char end[64];
-    if (report->wait_status)
+    if (report->wait_status && !report->stop)
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
                  "the program ended with %s; the trace holds all that it did until then",
                  record_end_text(report->wait_status, end, sizeof end));
@@ -138,7 +92,7 @@ static enum err recording_judge(const struct record_session *session, const stru
                         "environment, is its address space too small for the rings (see --ring), or does it run as "
                         "another user, who may not open the recorder's /proc/PID/fd?",
                         command);
-    if (atomic_load(&shared->exec_pending)) {
+    if (atomic_load(&shared->exec_pending) && !report->stop) {
         char path[RECORD_TEXT_BYTES];
         memcpy(path, shared->exec_path, sizeof path);
         path[sizeof path - 1] = 0;
@@ -155,21 +109,23 @@ static enum err recording_judge(const struct record_session *session, const stru
                         "the interpreter replaced the recorder's hooks: run it without PYTHONMALLOC, PYTHONDEVMODE and "
                         "-X dev (CPython 3.6 and older always does)");
     if (report->operation_count == 0)
-        return diag_set(diag, ERR_UNSUPPORTED, NULL, "%s made no allocation that could be seen%s", command,
+        return diag_set(diag, ERR_UNSUPPORTED, NULL, "%s made no allocation that could be seen%s%s", command,
+                        report->stop ? " before the recording ended" : "",
                         atomic_load(&shared->malloc_elsewhere) ? ": it brings its own malloc" : "");
     return ERR_OK;
 }
 
-static void report_fill(const struct record_session *session, const struct namer *namer, const struct merge *merge,
-                        struct record_report *report) {
-    struct namer_counts counts = namer_counts(namer);
-    report->event_count = counts.event_count;
-    report->operation_count = counts.operation_count;
+static void report_fill(const struct recorder *recorder, struct record_report *report) {
+    const struct record_session *session = &recorder->session;
+    struct namer_counts counts = namer_counts(recorder->namer);
+    report->event_count = recorder->bounds.event_count;
+    report->operation_count = recorder->bounds.operation_count;
+    report->stop = recorder->bounds.stop;
     report->unknown_free_count = counts.unknown_free_count;
     report->missed_free_count = counts.missed_free_count;
     report->inherited_block_count = counts.inherited_block_count;
     report->inherited_bytes = counts.inherited_bytes;
-    report->torn_count = merge_hole_count(merge);
+    report->torn_count = merge_hole_count(recorder->merge);
     report->lost_count = atomic_load(&session->shared->lost_count);
     report->wait_count = atomic_load(&session->shared->wait_count);
     report->image_count = atomic_load(&session->shared->image_count);
@@ -186,32 +142,35 @@ static enum err python_describe(const char *version, struct trace_info *info) {
 }
 
 /* How it ended, and what of it is not here. */
-static const char *end_describe(const struct record_shared *shared, int wait_status, char *buffer,
-                                size_t buffer_bytes) {
-    record_end_text(wait_status, buffer, buffer_bytes);
-    uint32_t forks = atomic_load(&shared->fork_count);
-    size_t length = strlen(buffer);
+static const char *end_describe(const struct recorder *recorder, char *buffer, size_t buffer_bytes) {
+    const struct record_session *session = &recorder->session;
+    char why[128], end[64] = "the program ran on";
+    uint32_t forks = atomic_load(&session->shared->fork_count);
+    if (session->has_ended)
+        record_end_text(session->wait_status, end, sizeof end);
+    bounds_describe(&recorder->bounds, why, sizeof why);
+    int length = snprintf(buffer, buffer_bytes, "%s%s%s", why, why[0] ? "; " : "", end);
     if (forks)
-        snprintf(buffer + length, buffer_bytes - length, "; %" PRIu32 " forked child%s not recorded", forks,
+        snprintf(buffer + length, buffer_bytes - (size_t)length, "; %" PRIu32 " forked child%s not recorded", forks,
                  forks > 1 ? "ren" : "");
     return buffer;
 }
 
-static enum err info_fill(const struct record_session *session, const struct record_options *options,
-                          const struct record_report *report, struct trace_info *info) {
-    const struct record_shared *shared = session->shared;
-    char end[256];
+static enum err info_fill(const struct recorder *recorder, const struct record_report *report,
+                          struct trace_info *info) {
+    const struct record_shared *shared = recorder->session.shared;
+    char end[320];
     char version[RECORD_TEXT_BYTES];
     memcpy(version, shared->python_version, sizeof version);
     version[sizeof version - 1] = 0;
     char *command = NULL;
-    enum err err = record_command_text(options->argv, &command);
+    enum err err = record_command_text(recorder->options->argv, &command);
     if (!err)
         err = record_host_describe(info);
     if (!err)
         err = trace_text_set(&info->program_command, command);
     if (!err)
-        err = trace_text_set(&info->capture_end, end_describe(shared, report->wait_status, end, sizeof end));
+        err = trace_text_set(&info->capture_end, end_describe(recorder, end, sizeof end));
     if (!err && version[0])
         err = python_describe(version, info);
     info->capture_lost_count = report->lost_count + report->unknown_free_count + report->missed_free_count;
@@ -221,16 +180,6 @@ static enum err info_fill(const struct record_session *session, const struct rec
     free(command);
     return err;
 }
-
-/* One recording: rings → merge → namer → stage → the caller's sink. */
-struct recorder {
-    const struct record_options *options;
-    const struct record_output *output;
-    struct record_session session;
-    struct stage *stage;
-    struct namer *namer;
-    struct merge *merge;
-};
 
 /* A new image: what was queued for the old sink has to arrive before the caller takes that away. */
 static enum err image_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
@@ -242,7 +191,7 @@ static enum err image_begin(void *ctx, struct event_sink *sink, struct diag *dia
     if (err)
         return err;
     stage_begin(recorder->stage, real);
-    *sink = stage_sink(recorder->stage);
+    *sink = bounds_begin(&recorder->bounds, stage_sink(recorder->stage));
     return ERR_OK;
 }
 
@@ -267,22 +216,62 @@ static void recorder_clear(struct recorder *recorder) {
     stage_destroy(recorder->stage);
 }
 
+/* Until the program has ended and its rings are empty, or a bound is reached. */
+static enum err rings_drain(struct recorder *recorder, struct diag *diag) {
+    struct record_session *session = &recorder->session;
+    while (!bounds_reached(&recorder->bounds)) {
+        bool is_final = session->has_ended;
+        bool progress;
+        enum err err = merge_pass(recorder->merge, is_final, &progress, diag);
+        if (err)
+            return err;
+        if (progress)
+            continue;
+        if (is_final)
+            return ERR_OK;
+        session_reap_rings(session);
+        session_poll(session);
+        if (!session->has_ended)
+            session_sleep(session);
+    }
+    return ERR_OK;
+}
+
+/*
+ * What the program has written until it was told to stop; it takes that in within RECORD_WAKE_PERIOD records of every
+ * thread, so this ends.
+ */
+static enum err rest_drain(struct recorder *recorder, struct diag *diag) {
+    bool progress = true;
+    for (int pass = 0; progress && pass < REST_PASSES_MAX; pass++) {
+        enum err err = merge_pass(recorder->merge, false, &progress, diag);
+        if (err)
+            return err;
+    }
+    return ERR_OK;
+}
+
 static enum err recorder_run(struct recorder *recorder, struct record_report *report, struct diag *diag) {
     struct record_session *session = &recorder->session;
-    uint64_t start_ns = clock_now_ns();
+    bounds_start(&recorder->bounds, recorder->options);
     enum err err = session_spawn(session, recorder->options, diag);
     if (err)
         return err;
-    signalled_pid = session->pid;
-    err = rings_drain(session, recorder->merge, diag);
-    report->duration_ns = clock_now_ns() - start_ns;
+    guard_watch(session->pid);
+    err = rings_drain(recorder, diag);
+    session_stop(session);
+    guard_release();
+    if (!err && recorder->bounds.stop)
+        err = rest_drain(recorder, diag);
+    report->duration_ns = clock_now_ns() - recorder->bounds.start_ns;
     if (!err)
         err = namer_flush(recorder->namer, diag);
     if (!err)
         err = stage_flush(recorder->stage, diag);
     if (err)
         return err;
-    report_fill(session, recorder->namer, recorder->merge, report);
+    session_poll(session);
+    report_fill(recorder, report);
     report_judge(session->shared, report);
     return recording_judge(session, report, recorder->options->argv[0], diag);
 }
@@ -290,22 +279,26 @@ static enum err recorder_run(struct recorder *recorder, struct record_report *re
 enum err record_run(const struct record_options *options, const struct record_output *output, struct trace_info *info,
                     struct record_report *report, struct diag *diag) {
     struct recorder recorder = {.options = options, .output = output};
-    struct signal_guard guard;
+    memset(report, 0, sizeof *report);
     enum err err = options_check(options, diag);
     if (err)
         return err;
-    memset(report, 0, sizeof *report);
-    signals_guard(&guard);
+    guard_begin();
     err = recorder_create(&recorder, diag);
-    if (!err) {
-        recorder.session.keeps_interrupt_ignored = guard.interrupt.sa_handler == SIG_IGN;
-        recorder.session.keeps_quit_ignored = guard.quit.sa_handler == SIG_IGN;
+    if (!err)
         err = recorder_run(&recorder, report, diag);
-    }
-    if (!err && (info_fill(&recorder.session, options, report, info) || namer_arenas_describe(recorder.namer, info)))
+    if (!err && (info_fill(&recorder, report, info) || namer_arenas_describe(recorder.namer, info)))
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     recorder_clear(&recorder);
-    signals_restore(&guard);
-    report->signal_number = signal_noted;
     return err;
+}
+
+bool record_runs_on(struct record_report *report) {
+    return guard_is_watching() && !guard_poll(&report->wait_status);
+}
+
+void record_wait(struct record_report *report) {
+    guard_wait(&report->wait_status);
+    report->signal_number = guard_signal();
+    guard_end();
 }

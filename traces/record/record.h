@@ -33,6 +33,18 @@ struct record_options {
     const char *shim_path; /**< libmmrecord.so */
     uint64_t ring_bytes;   /**< 0 = default; rounded up to a power of two, 4 KiB … 1 GiB */
     uint32_t ring_count;   /**< 0 = default; at most 1024 */
+
+    uint64_t event_count_max; /**< the recording ends with this event; 0 = no bound */
+    uint64_t duration_ns;     /**< … or after this time; 0 = no bound */
+};
+
+/** What ended a recording, when it was not the program's end. */
+enum record_stop {
+    RECORD_STOP_NONE,
+    RECORD_STOP_ASKED,    /**< SIGINT */
+    RECORD_STOP_EVENTS,   /**< event_count_max */
+    RECORD_STOP_DURATION, /**< duration_ns */
+    RECORD_STOP_COUNT
 };
 
 /** Where recordings go. */
@@ -55,22 +67,24 @@ struct record_report {
     uint64_t lost_count;            /**< events that could not be written; 0 unless something is very wrong */
     uint64_t inherited_block_count; /**< alive before the trace began, made at its head */
     uint64_t inherited_bytes;
-    uint64_t torn_count;  /**< calls that the end of the program interrupted */
-    uint64_t wait_count;  /**< times the program had to wait for the recorder */
-    uint32_t image_count; /**< 1 + execs */
-    int wait_status;      /**< as waitpid gives it */
-    int signal_number;    /**< the last of SIGINT, SIGQUIT, SIGTERM, SIGHUP that came meanwhile; 0: none. Set
-                             after a failure, too */
+    uint64_t torn_count;   /**< calls that the end of the program interrupted */
+    uint64_t wait_count;   /**< times the program had to wait for the recorder */
+    uint32_t image_count;  /**< 1 + execs */
+    enum record_stop stop; /**< anything but NONE: the program may still run */
+    int wait_status;       /**< as waitpid gives it; 0 while the program runs */
+    int signal_number;     /**< the run was ended by this signal (SIGINT, SIGQUIT, SIGTERM, SIGHUP); 0: by none. Set
+  by record_wait */
     uint32_t warning_count;
     char warnings[RECORD_WARNING_COUNT_MAX][RECORD_WARNING_BYTES]; /**< for a person: fact, cause, what to try */
 };
 
 /**
- * Runs the command to its end and records it. SIGINT and SIGQUIT are only noted meanwhile (the terminal sends them to
- * the program too); SIGTERM and SIGHUP are noted and passed on to it. One recording at a time per process.
+ * Runs the command and records it until it ends, a bound is reached, or SIGINT asks for it (record_guard.h tells how
+ * signals and the terminal are dealt with meanwhile). The program may run on then, unrecorded and at its own speed:
+ * after every call that got as far as starting it, whatever it returned, record_wait must follow. One recording at a
+ * time per process.
  *
- * A failing sink ends the recording, not the program: it runs on unrecorded, is waited for, and the sink's error is
- * returned.
+ * A failing sink ends the recording, not the program; the sink's error is returned.
  *
  * @param info its program_* and capture_* fields are filled; the others stay.
  * @return ERR_OK when the trace stands, however the program ended;
@@ -80,5 +94,14 @@ struct record_report {
  */
 enum err record_run(const struct record_options *options, const struct record_output *output, struct trace_info *info,
                     struct record_report *report, struct diag *diag);
+
+/** True while the program runs on after record_run. Reaps it if it has ended. */
+bool record_runs_on(struct record_report *report);
+
+/**
+ * Waits until the program has ended, or until SIGINT has come for the third time; then gives signals and terminal back.
+ * Fills wait_status (when it ended) and signal_number. Harmless after a record_run that started nothing.
+ */
+void record_wait(struct record_report *report);
 
 #endif

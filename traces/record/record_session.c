@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "traces/record/record_guard.h"
+
 extern char **environ;
 
 enum { SLEEP_NS = 2 * 1000 * 1000 };
@@ -117,9 +119,11 @@ static enum err environment_make(struct record_session *session, const char *shi
 
 /* The child's road: only async-signal-safe calls. */
 static void child_run(struct record_session *session, char *const *argv, char *const *environment, int report_fd) {
-    signal(SIGINT, session->keeps_interrupt_ignored ? SIG_IGN : SIG_DFL);
-    signal(SIGQUIT, session->keeps_quit_ignored ? SIG_IGN : SIG_DFL);
+    signal(SIGINT, guard_keeps_ignored(SIGINT) ? SIG_IGN : SIG_DFL);
+    signal(SIGQUIT, guard_keeps_ignored(SIGQUIT) ? SIG_IGN : SIG_DFL);
     signal(SIGXFSZ, SIG_DFL); /* ignored by the tool, which wants an error instead */
+    if (guard_wants_group())
+        setpgid(0, 0);
     atomic_store(&session->shared->target_pid, (uint32_t)getpid());
     execvpe(argv[0], argv, environment);
     int failure = errno;
@@ -159,6 +163,8 @@ enum err session_spawn(struct record_session *session, const struct record_optio
     }
     close(report[1]);
     if (session->pid > 0) {
+        if (guard_wants_group())
+            setpgid(session->pid, session->pid); /* the child does it, too: whoever comes first */
         err = spawn_report(session, options->argv[0], report[0], diag);
     } else {
         session->pid = 0;
@@ -171,11 +177,8 @@ cleanup:
 }
 
 void session_poll(struct record_session *session) {
-    int status;
-    if (!session->has_ended && session->pid > 0 && waitpid(session->pid, &status, WNOHANG) == session->pid) {
-        session->has_ended = true;
-        session->wait_status = status;
-    }
+    if (!session->has_ended)
+        session->has_ended = guard_poll(&session->wait_status);
 }
 
 void session_sleep(struct record_session *session) {
@@ -211,16 +214,10 @@ void session_reap_rings(struct record_session *session) {
 }
 
 void session_close(struct record_session *session) {
-    if (session->pid > 0 && !session->has_ended) {
-        session_stop(session);
-        while (waitpid(session->pid, &session->wait_status, 0) < 0 && errno == EINTR) {
-        }
-        session->has_ended = true;
-    }
     if (session->shared) {
         munmap(session->shared, session->bytes);
         close(session->fd);
-        if (session->shim_fd >= 0)
+        if (session->shim_fd >= 0 && session->has_ended) /* what it execs later looks for the shim there, too */
             close(session->shim_fd);
     }
     session->shared = NULL;

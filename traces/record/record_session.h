@@ -19,8 +19,6 @@ struct record_session {
     int shim_fd; /**< -1, or what a shim path that LD_PRELOAD cannot spell is reached by */
     pid_t pid;   /**< 0 before spawn */
     bool has_ended;
-    bool keeps_interrupt_ignored; /**< SIGINT was ignored when we were started (as by nohup): the program's too */
-    bool keeps_quit_ignored;
     int wait_status;
 };
 
@@ -42,7 +40,7 @@ void session_stop(struct record_session *session);
 /** Frees the rings of threads that died without saying so, when the rings have run out. */
 void session_reap_rings(struct record_session *session);
 
-/** Waits for the program if it still runs, unmaps. */
+/** Unmaps. The program must have ended, or have been told to stop recording. */
 void session_close(struct record_session *session);
 
 #endif

@@ -54,16 +54,23 @@ static void recorder_wake(void) {
     errno = saved;
 }
 
-static bool ring_look(struct shim_ring *ring) {
-    ring->limit = atomic_load_explicit(&ring->control->tail, memory_order_acquire) + shim.ring_mask + 1;
-    return ring->head + RECORDS_PER_EVENT <= ring->limit;
-}
-
 /* From here on nothing is recorded, and nobody waits. */
 static void recording_end(void) {
     atomic_store(&shim.shared->stopped, 1);
     atomic_store(&shim.fork_reported, 1);
     atomic_store(&shim.gate->mode, SHIM_OFF);
+}
+
+static void recorder_look(void) {
+    if (atomic_load_explicit(&shim.shared->stopped, memory_order_relaxed))
+        recording_end();
+    else
+        recorder_wake();
+}
+
+static bool ring_look(struct shim_ring *ring) {
+    ring->limit = atomic_load_explicit(&ring->control->tail, memory_order_acquire) + shim.ring_mask + 1;
+    return ring->head + RECORDS_PER_EVENT <= ring->limit;
 }
 
 /* Sleeps until the recorder has made space, at most WAIT_NS. False: there is no recorder any more. */
@@ -104,7 +111,7 @@ static inline void ring_push(struct shim_ring *ring, uint64_t what, uint64_t how
 static inline void ring_publish(struct shim_ring *ring) {
     atomic_store_explicit(&ring->control->head, ring->head, memory_order_release);
     if (__builtin_expect((ring->head & (RECORD_WAKE_PERIOD - 1)) == 0, 0))
-        recorder_wake();
+        recorder_look();
 }
 
 static void ring_top_raise(uint32_t top) {
@@ -243,7 +250,7 @@ void shim_event(unsigned kind, unsigned domain, uintptr_t pointer, size_t size_b
     uint32_t level = thread->level;
     thread->level = level + 1;
     atomic_signal_fence(memory_order_seq_cst);
-    if (__builtin_expect(!event_write(thread, level, what, size_bytes), 0))
+    if (__builtin_expect(!event_write(thread, level, what, size_bytes), 0) && shim_mode() != SHIM_OFF)
         atomic_fetch_add_explicit(&shim.shared->lost_count, 1, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
     thread->level = level;

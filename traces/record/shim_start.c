@@ -106,7 +106,7 @@ static bool malloc_is_ours(void) {
 static bool session_attach(void) {
     const char *path = getenv(RECORD_ENVIRONMENT);
     struct record_shared *shared = path ? shared_map(path) : NULL;
-    if (!shared)
+    if (!shared || atomic_load(&shared->stopped))
         return false;
     shim.pid = (uint32_t)getpid();
     if (atomic_load(&shared->target_pid) != shim.pid) {
