@@ -214,9 +214,10 @@ static enum err report_deliver(struct replay_session *session, const struct repo
 }
 
 static enum err program_measure(struct replay_session *session, const struct trace_info *info,
-                                const struct program *program, struct diag *diag) {
+                                const struct trace_arenas *arenas, const struct program *program, struct diag *diag) {
     struct experiment experiment;
     struct report report;
+    session->options.arenas = arenas;
     enum err err = experiment_run(program, &session->list, &session->options, &experiment, diag);
     if (err)
         return err;
@@ -229,7 +230,8 @@ static enum err program_measure(struct replay_session *session, const struct tra
     }
     experiment_clear(&experiment);
     if (!err && !caught_signal)
-        err = replay_stats_tell(&session->stats, info->name ? info->name : "trace", program, &session->list, diag);
+        err = replay_stats_tell(&session->stats, info->name ? info->name : "trace", program, arenas, &session->list,
+                                diag);
     return err;
 }
 
@@ -237,17 +239,21 @@ static enum err trace_replay(struct replay_session *session, const char *path, s
     struct trace_reader *reader = NULL;
     struct event_source events;
     struct program program;
+    struct trace_arenas arenas = {0};
     session->trace_path = path;
     enum err err = trace_reader_open(path, &reader, diag);
     if (err)
         return err;
     err = trace_reader_events(reader, &events, diag);
     if (!err)
+        err = trace_arenas_read(trace_reader_info(reader), &arenas, diag);
+    if (!err)
         err = program_compile(&events, &program, diag);
     if (!err) {
-        err = program_measure(session, trace_reader_info(reader), &program, diag);
+        err = program_measure(session, trace_reader_info(reader), &arenas, &program, diag);
         program_close(&program);
     }
+    trace_arenas_clear(&arenas);
     trace_reader_close(reader);
     return err;
 }

@@ -47,13 +47,15 @@ enum err replay_stats_open(const char *file, const char *at, struct replay_stats
 }
 
 static enum err allocator_tell(const struct replay_stats *stats, const char *trace_name, const struct program *program,
-                               const struct allocator *allocator, struct diag *diag) {
+                               const struct trace_arenas *arenas, const struct allocator *allocator,
+                               struct diag *diag) {
     static struct worker_text texts[WORKER_STATS_MAX];
     uint64_t end = program->header->summary.operation_count;
     uint32_t count = stats->at_count ? stats->at_count : 1;
     struct launch launch = {.worker_path = stats->worker_path,
                             .program = program,
                             .allocator = allocator,
+                            .arenas = arenas,
                             .cpu = -1,
                             .timeout_ns = stats->timeout_ns,
                             .interrupted = stats->interrupted};
@@ -72,13 +74,13 @@ static enum err allocator_tell(const struct replay_stats *stats, const char *tra
 }
 
 enum err replay_stats_tell(const struct replay_stats *stats, const char *trace_name, const struct program *program,
-                           const struct allocator_list *list, struct diag *diag) {
+                           const struct trace_arenas *arenas, const struct allocator_list *list, struct diag *diag) {
     enum err err = ERR_OK;
     if (!stats->out)
         return ERR_OK;
     for (size_t i = 0; i < list->count && !err; i++)
         if (worker_backend_has_arenas(list->items[i].backend))
-            err = allocator_tell(stats, trace_name, program, &list->items[i], diag);
+            err = allocator_tell(stats, trace_name, program, arenas, &list->items[i], diag);
     return err;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "compare/allocator.h"
+#include "compare/trace_arenas.h"
 #include "traces/program.h"
 
 struct replay_stats {
@@ -26,9 +27,12 @@ struct replay_stats {
  */
 enum err replay_stats_open(const char *file, const char *at, struct replay_stats *out, struct diag *diag);
 
-/** Writes the texts of those of `list` that have arenas, each behind a line that names allocator and operation. */
+/**
+ * Writes the texts of those of `list` that have arenas, each behind a line that names allocator and operation.
+ * @param arenas of the trace.
+ */
 enum err replay_stats_tell(const struct replay_stats *stats, const char *trace_name, const struct program *program,
-                           const struct allocator_list *list, struct diag *diag);
+                           const struct trace_arenas *arenas, const struct allocator_list *list, struct diag *diag);
 
 /** @return ERR_IO when the file could not be written whole. */
 enum err replay_stats_close(struct replay_stats *stats, struct diag *diag);

@@ -42,6 +42,7 @@ static enum err run_once(struct experiment *experiment, struct allocator_result 
         .touch = options->touch,
         .drain_wait_ns = experiment_drain_ns,
         .drain_count = experiment_drain_count(options),
+        .arenas = options->arenas,
         .cpu = experiment->environment.pinned_cpu,
         .timeout_ns = options->timeout_ns,
         .interrupted = options->interrupted,

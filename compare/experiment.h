@@ -29,7 +29,8 @@ struct experiment_options {
     uint64_t drain_wait_ns; /**< longest quiet time after the drain: 0.1, 1 and 5 s are measured as far as they fit */
     uint64_t timeout_ns;    /**< for one run; 0: none */
     uint64_t seed;          /**< of the bootstrap intervals */
-    const volatile sig_atomic_t *interrupted;                                      /**< may be NULL */
+    const struct trace_arenas *arenas;        /**< of the trace; borrowed as the program is; may be NULL */
+    const volatile sig_atomic_t *interrupted; /**< may be NULL */
     void (*progress)(void *ctx, size_t done, size_t total, const char *allocator); /**< may be NULL */
     void *progress_ctx;
 };

@@ -97,12 +97,31 @@ static void request_fill(const struct launch *launch, struct worker_request *req
         request->residues[i] = launch->residues[i];
 }
 
+/* The recorded places come behind everything else; the lock-step takes their residues. */
+static enum err arenas_request(const struct launch *launch, size_t offset_bytes, struct worker_request *request,
+                               struct diag *diag) {
+    enum worker_arenas how;
+    enum err err = trace_arenas_choose(launch->arenas, launch->allocator, &how, diag);
+    request->arenas = how;
+    if (err || (how == WORKER_ARENAS_OWN && request->pass != WORKER_LOCKSTEP) || !launch->arenas)
+        return err;
+    request->recorded_count = launch->arenas->list.count;
+    request->recorded_bytes = launch->arenas->arena_bytes;
+    request->recorded_span_bytes = launch->arenas->list.span_bytes;
+    request->recorded_offset_bytes = offset_bytes;
+    return ERR_OK;
+}
+
 static enum err child_prepare(const struct launch *launch, struct child *child, struct diag *diag) {
     uint64_t sample_count = launch->pass == WORKER_MEMORY ? launch->program->header->sample_count : 0;
     struct worker_request request = {0};
     request_fill(launch, &request);
     child->shared_bytes = sizeof(struct worker_shared) + sample_count * sizeof(struct worker_sample) +
                           worker_text_count(&request) * sizeof(struct worker_text);
+    enum err err = arenas_request(launch, child->shared_bytes, &request, diag);
+    if (err)
+        return err;
+    child->shared_bytes += request.recorded_count * sizeof(uint64_t);
     child->shared_fd = memfd_create("mmreplay-result", MFD_CLOEXEC);
     child->output_fd = memfd_create("mmreplay-output", MFD_CLOEXEC);
     if (child->shared_fd < 0 || child->output_fd < 0 || ftruncate(child->shared_fd, (off_t)child->shared_bytes))
@@ -112,6 +131,9 @@ static enum err child_prepare(const struct launch *launch, struct child *child, 
         return diag_errno(diag, ERR_IO, NULL, "cannot map a worker's results");
     child->shared = shared;
     child->shared->request = request;
+    if (request.recorded_count)
+        memcpy(worker_recorded_places(child->shared), launch->arenas->list.places_bytes,
+               request.recorded_count * sizeof(uint64_t));
     if (environment_make(launch->allocator->library, &child->environment))
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     return ERR_OK;

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "compare/allocator.h"
+#include "compare/trace_arenas.h"
 #include "traces/program.h"
 
 enum run_status {
@@ -37,7 +38,8 @@ struct launch {
     uint64_t compare_from;
     const uint64_t *residues;
     uint32_t residue_count;
-    int cpu; /**< −1: anywhere */
+    const struct trace_arenas *arenas; /**< of the trace; NULL: nothing is known of any */
+    int cpu;                           /**< −1: anywhere */
     uint64_t timeout_ns;
     const volatile sig_atomic_t *interrupted; /**< set by a signal handler: the worker is ended; may be NULL */
 };
@@ -54,7 +56,7 @@ struct launch_result {
 /**
  * Runs a worker to its end. Cost: about 1 ms besides the run.
  * @param out filled also when the allocator crashed: that is a result. Release it with launch_result_release().
- * @return ERR_IO, ERR_NOMEM when no worker could be started.
+ * @return ERR_IO, ERR_NOMEM when no worker could be started; ERR_USAGE: trace_arenas_choose().
  */
 enum err launch_run(const struct launch *launch, struct launch_result *out, struct diag *diag);
 

@@ -52,7 +52,9 @@ static enum err residue_rules_check(const struct pool_config *config, struct dia
     if (config->residue_count > POOL_RESIDUES_MAX)
         return diag_set(diag, ERR_USAGE, NULL, "pool: %u residues; %d at most", config->residue_count,
                         POOL_RESIDUES_MAX);
-    if (config->residue_count && config->source != POOL_SOURCE_MMAP)
+    if (config->residue_count && config->residues != POOL_RESIDUES_AUTO)
+        return diag_set(diag, ERR_USAGE, NULL, "pool: residues of a list and others exclude each other");
+    if ((config->residue_count || config->residues == POOL_RESIDUES_TRACE) && config->source != POOL_SOURCE_MMAP)
         return diag_set(diag, ERR_USAGE, NULL,
                         "pool: residues need source=mmap: malloc's arenas lie where it puts them");
     for (uint32_t i = 0; i < config->residue_count; i++)
@@ -69,7 +71,7 @@ static enum err hugepage_rules_check(const struct pool_config *config, struct di
     if (config->source != POOL_SOURCE_MMAP)
         return diag_set(diag, ERR_USAGE, NULL,
                         "pool: hugepages need source=mmap: malloc's pages are not ours to choose");
-    if (config->residue_count)
+    if (config->residue_count || config->residues == POOL_RESIDUES_TRACE)
         return diag_set(diag, ERR_USAGE, NULL,
                         "pool: hugepages and residues exclude each other: huge pages are aligned");
     if (config->arena_bytes % ((size_t)2 << 20))
@@ -81,7 +83,8 @@ static enum err hugepage_rules_check(const struct pool_config *config, struct di
 static enum err choice_rules_check(const struct pool_config *config, struct diag *diag) {
     if (config->order >= POOL_ORDER_COUNT || config->reentry >= POOL_REENTRY_COUNT ||
         config->headers >= POOL_HEADERS_COUNT || config->source >= POOL_SOURCE_COUNT ||
-        config->hugepages >= POOL_HUGEPAGES_COUNT || config->arena_map >= POOL_ARENA_MAP_COUNT)
+        config->hugepages >= POOL_HUGEPAGES_COUNT || config->arena_map >= POOL_ARENA_MAP_COUNT ||
+        config->residues >= POOL_RESIDUES_COUNT)
         return diag_set(diag, ERR_USAGE, NULL, "pool: a setting has a value that does not exist");
     return ERR_OK;
 }

@@ -40,6 +40,14 @@ enum pool_hugepages {
     POOL_HUGEPAGES_COUNT
 };
 
+/** Where arenas begin within a pool, when there is no list of residues. Here both mean: aligned. */
+enum pool_residues {
+    POOL_RESIDUES_AUTO,  /**< nothing is said: a replay may do as the recorded interpreter did */
+    POOL_RESIDUES_NONE,  /**< aligned, whatever was recorded */
+    POOL_RESIDUES_TRACE, /**< as recorded: whoever makes the pool must bring the source that does it */
+    POOL_RESIDUES_COUNT
+};
+
 /** The map of arenas that the statistics text tells of. */
 enum pool_arena_map {
     POOL_ARENA_MAP_64,   /**< a radix tree over addresses of 64 bits (CPython since 3.11) */
@@ -63,7 +71,8 @@ struct pool_config {
     uint8_t source;         /**< enum pool_source */
     uint8_t hugepages;      /**< enum pool_hugepages */
     uint8_t arena_map;      /**< enum pool_arena_map; the profile's, and of the statistics text only */
-    uint32_t residue_count; /**< of the default source; 0 = aligned to the pool size */
+    uint8_t residues;       /**< enum pool_residues; with a list POOL_RESIDUES_AUTO */
+    uint32_t residue_count; /**< of the default source; 0 = no list: aligned to the pool size */
     uint32_t residues_bytes[POOL_RESIDUES_MAX]; /**< address mod pool_bytes of arenas in turn, over and over */
 };
 
@@ -82,6 +91,9 @@ extern const char pool_profile_default[];
 
 /** The profile of that name ("3.11"; "classic" is 3.7), or NULL. Static. */
 const struct pool_config *pool_profile_find(const char *name);
+
+/** The profile of a version as CPython writes it ("3.7.16", "3.11.2 (main, …)"), or NULL. Static. */
+const struct pool_config *pool_profile_of_version(const char *version);
 
 /** A setting that stands in settings text as key=value. */
 struct pool_setting {

@@ -2,6 +2,7 @@
  * CPython's versions on 64 bits. Beside each: the real ones that the row was compared with, by running both
  * (tests/core/test_pool_agreement.c).
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/pool_config.h"
@@ -48,4 +49,14 @@ const struct pool_config *pool_profile_find(const char *name) {
         if (strcmp(profiles[i].config.name, name) == 0)
             return &profiles[i].config;
     return NULL;
+}
+
+const struct pool_config *pool_profile_of_version(const char *version) {
+    unsigned major, minor, patch;
+    char name[32];
+    if (sscanf(version, "%u.%u.%u", &major, &minor, &patch) != 3 || major != 3)
+        return NULL;
+    /* bpo-27987 reached 3.7 with its fourth release. */
+    snprintf(name, sizeof name, "3.%u%s", minor, minor == 7 && patch >= 4 ? ".4" : "");
+    return pool_profile_find(name);
 }

@@ -31,7 +31,7 @@ static const struct setting settings[] = {
     {{"order", "fullest|linear|emptiest|address", "which arena is filled first decides which ones can drain"}, KIND_WORD, AT(order), {"fullest", "linear", "emptiest", "address"}},
     {{"reentry", "front|back", "at the front a full pool serves its first free block at once; at the back it gathers several"}, KIND_WORD, AT(reentry), {"front", "back"}},
     {{"headers", "pool|side", "headers at equal steps of a pool meet in the same cache sets; in a table they do not"}, KIND_WORD, AT(headers), {"pool", "side"}},
-    {{"residues", "0|LIST", "where arenas begin within a pool, in turn: one that is not aligned loses a pool"}, KIND_RESIDUES, 0, {NULL}},
+    {{"residues", "auto|trace|0|LIST", "where arenas begin within a pool, in turn: one that is not aligned loses a pool"}, KIND_RESIDUES, 0, {NULL}},
     {{"source", "mmap|malloc", "whether an arena that is given back goes to the system or to malloc"}, KIND_WORD, AT(source), {"mmap", "malloc"}},
     {{"hugepages", "no|advise|map", "fewer address translations against memory in larger pieces (CPython 3.15, arenas of 2M)"}, KIND_WORD, AT(hugepages), {"no", "advise", "map"}},
     {{"bits", "64", "the size of a pointer; 32 cannot be had in a process of 64"}, KIND_BITS, 0, {NULL}},
@@ -97,6 +97,14 @@ static enum err residues_parse(const struct setting *setting, const char *value,
                                struct diag *diag) {
     char list[VALUE_BYTES];
     uint32_t count = 0, residues[POOL_RESIDUES_MAX] = {0};
+    config->residue_count = 0;
+    config->residues = POOL_RESIDUES_AUTO;
+    if (strcmp(value, "auto") == 0)
+        return ERR_OK;
+    if (strcmp(value, "trace") == 0) {
+        config->residues = POOL_RESIDUES_TRACE;
+        return ERR_OK;
+    }
     snprintf(list, sizeof list, "%s", value);
     for (char *text = list; text; count++) {
         char *plus = strchr(text, '+');
@@ -105,11 +113,15 @@ static enum err residues_parse(const struct setting *setting, const char *value,
         if (count == POOL_RESIDUES_MAX)
             return diag_set(diag, ERR_USAGE, NULL, "pool: residues: at most %d of them", POOL_RESIDUES_MAX);
         if (!residue_parse(text, &residues[count]))
-            return diag_set(diag, ERR_USAGE, NULL, "pool: residues=%s: expected 0 or sizes as 0x1000+0x3000+0", value);
+            return diag_set(diag, ERR_USAGE, NULL,
+                            "pool: residues=%s: expected auto, trace, 0 or sizes as 0x1000+0x3000+0", value);
         text = plus;
     }
     /* Always aligned is what no list means. */
-    config->residue_count = count == 1 && !residues[0] ? 0 : count;
+    if (count == 1 && !residues[0])
+        config->residues = POOL_RESIDUES_NONE;
+    else
+        config->residue_count = count;
     memcpy(config->residues_bytes, residues, sizeof residues);
     (void)setting;
     return ERR_OK;
@@ -244,7 +256,8 @@ static void size_format(size_t bytes, char *value) {
 }
 
 static void residues_format(const struct pool_config *config, char *value) {
-    size_t used = (size_t)snprintf(value, VALUE_BYTES, config->residue_count ? "" : "0");
+    static const char *const words[POOL_RESIDUES_COUNT] = {"auto", "0", "trace"};
+    size_t used = (size_t)snprintf(value, VALUE_BYTES, "%s", config->residue_count ? "" : words[config->residues]);
     for (uint32_t i = 0; i < config->residue_count; i++)
         used += (size_t)snprintf(value + used, VALUE_BYTES - used, "%s%#x", i ? "+" : "", config->residues_bytes[i]);
 }

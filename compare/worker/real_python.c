@@ -21,7 +21,6 @@ struct real_library {
     const char *path;
     struct diag *diag;
     unsigned minor;
-    unsigned patch;
 };
 
 /* A function that the library at `path` defines itself: dlsym would be content with one of its dependencies'. */
@@ -50,13 +49,14 @@ static enum err version_read(struct real_library *library, struct real_python *p
     if (!version_get)
         return diag_set(library->diag, ERR_INVALID, library->path, "not a libpython: it defines no Py_GetVersion");
     const char *text = version_get();
-    unsigned major;
-    if (sscanf(text, "%u.%u.%u", &major, &library->minor, &library->patch) != 3)
+    unsigned major, patch;
+    if (sscanf(text, "%u.%u.%u", &major, &library->minor, &patch) != 3)
         return diag_set(library->diag, ERR_INVALID, library->path, "not a libpython: its version is '%.40s'", text);
     snprintf(python->version, sizeof python->version, "%.*s", (int)strcspn(text, " "), text);
-    /* bpo-27987 reached 3.7 with its fourth release. */
-    bool late = library->minor == 7 && library->patch >= 4;
-    snprintf(python->profile, sizeof python->profile, "3.%u%s", library->minor, late ? ".4" : "");
+    const struct pool_config *profile = pool_profile_of_version(text);
+    snprintf(python->profile, sizeof python->profile, "3.%u", library->minor);
+    if (profile)
+        snprintf(python->profile, sizeof python->profile, "%s", profile->name);
     if (major != 3 || library->minor < REAL_MINOR_MIN)
         return diag_set(library->diag, ERR_UNSUPPORTED, library->path,
                         "CPython %s: 3.%d is the oldest whose allocator is known here", python->version,

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "compare/worker/arena_replay.h"
 #include "compare/worker/backend.h"
 #include "compare/worker/backend_cpython.h"
 #include "compare/worker/backend_debug.h"
@@ -39,6 +40,16 @@ static const struct backend *backend_of(const struct worker_request *request) {
     return request->debug_hooks ? &backend_debug : &backend_pool;
 }
 
+static struct arena_replay arena_replay;
+
+/* The recorded places lie behind everything else in the file. */
+static bool request_fits(const struct worker_request *request, uint64_t file_bytes) {
+    uint64_t offset = request->recorded_offset_bytes;
+    return (file_bytes - sizeof(struct worker_shared)) / sizeof(struct worker_text) >= worker_text_count(request) &&
+           offset <= file_bytes && offset % sizeof(uint64_t) == 0 &&
+           (file_bytes - offset) / sizeof(uint64_t) >= request->recorded_count;
+}
+
 static struct worker_shared *shared_map(void) {
     struct stat stat;
     if (fstat(WORKER_SHARED_FD, &stat) || (size_t)stat.st_size < sizeof(struct worker_shared))
@@ -46,7 +57,7 @@ static struct worker_shared *shared_map(void) {
     struct worker_shared *shared =
         mmap(NULL, (size_t)stat.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, WORKER_SHARED_FD, 0);
     if (shared == MAP_FAILED || shared->request.layout_bytes != sizeof(struct worker_shared) ||
-        ((size_t)stat.st_size - sizeof *shared) / sizeof(struct worker_text) < worker_text_count(&shared->request))
+        !request_fits(&shared->request, (uint64_t)stat.st_size))
         return NULL;
     return shared;
 }
@@ -73,14 +84,29 @@ static void place_report(struct worker_reply *reply) {
 static enum err request_check(const struct worker_request *request, struct diag *diag) {
     if (request->pass >= WORKER_PASS_COUNT || request->backend >= WORKER_BACKEND_COUNT ||
         request->drain_count > WORKER_DRAIN_MAX || request->stats_count > WORKER_STATS_MAX ||
-        request->residue_count > WORKER_RESIDUE_MAX ||
+        request->residue_count > WORKER_RESIDUE_MAX || request->arenas >= WORKER_ARENAS_COUNT ||
         (request->pass == WORKER_LOCKSTEP && request->backend != WORKER_CPYTHON))
         return diag_set(diag, ERR_USAGE, NULL, "the worker was asked for a pass or backend it does not know");
     return ERR_OK;
 }
 
-static enum err allocator_prepare(const struct worker_request *request, struct replay *replay,
-                                  struct worker_reply *reply, struct diag *diag) {
+static enum err pool_prepare(const struct worker_shared *shared, const struct pool_config *config, struct pool **out,
+                             struct diag *diag) {
+    const struct worker_request *request = &shared->request;
+    if (request->debug_hooks)
+        return backend_debug_prepare(config, out, diag);
+    if (request->arenas == WORKER_ARENAS_OWN)
+        return pool_create(config, NULL, out, diag);
+    enum err err = arena_replay_create(&arena_replay, request, worker_recorded_places(shared), config, diag);
+    if (err)
+        return err;
+    struct pool_arena_source source = arena_replay_source(&arena_replay);
+    return pool_create(config, &source, out, diag);
+}
+
+static enum err allocator_prepare(struct worker_shared *shared, struct replay *replay, struct diag *diag) {
+    const struct worker_request *request = &shared->request;
+    struct worker_reply *reply = &shared->reply;
     bool needs_aligned = false;
     enum err err = program_verify(replay->program, &needs_aligned, diag);
     if (err || request->backend == WORKER_NULL)
@@ -105,8 +131,7 @@ static enum err allocator_prepare(const struct worker_request *request, struct r
         return err;
     reply->pool = config;
     reply->pool.name = NULL;
-    return request->debug_hooks ? backend_debug_prepare(&config, &replay->pool, diag)
-                                : pool_create(&config, NULL, &replay->pool, diag);
+    return pool_prepare(shared, &config, &replay->pool, diag);
 }
 
 static enum err tables_prepare(const struct worker_request *request, struct replay *replay, struct diag *diag) {
@@ -148,6 +173,9 @@ static void pass_run(struct worker_shared *shared, struct replay *replay) {
         stats_pass_run(backend, replay, shared);
     else if (shared->request.backend == WORKER_LIBC)
         library_version_ask(reply);
+    reply->arenas = shared->request.arenas;
+    reply->arenas_recorded_count = arena_replay.recorded_count;
+    reply->arenas_strayed_count = arena_replay.strayed_count;
     reply->state = WORKER_DONE;
 }
 
@@ -163,7 +191,7 @@ static enum err worker_run(struct worker_shared *shared, struct diag *diag) {
         return err;
     replay.program = &program;
     replay.touch = shared->request.touch;
-    err = allocator_prepare(&shared->request, &replay, &shared->reply, diag);
+    err = allocator_prepare(shared, &replay, diag);
     if (!err)
         err = tables_prepare(&shared->request, &replay, diag);
     if (!err && shared->request.pass == WORKER_LOCKSTEP)

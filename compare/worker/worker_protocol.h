@@ -34,6 +34,14 @@ enum worker_backend {
     WORKER_BACKEND_COUNT
 };
 
+/** Where a pool's arenas lie. */
+enum worker_arenas {
+    WORKER_ARENAS_OWN,      /**< as its settings say */
+    WORKER_ARENAS_RESIDUES, /**< each as far into a pool as the recorded ones, in turn */
+    WORKER_ARENAS_RECORDED, /**< where the recorded ones lay, as far as addresses can be compared (arena_runs.h) */
+    WORKER_ARENAS_COUNT
+};
+
 enum {
     WORKER_DRAIN_MAX = 3,
     WORKER_PATH_BYTES = 1024,
@@ -62,6 +70,11 @@ struct worker_request {
     uint64_t compare_from;                    /**< lock-step: no statistics before this operation */
     uint64_t residues[WORKER_RESIDUE_MAX];    /**< lock-step: of the arenas' addresses, in turn */
     uint32_t residue_count;                   /**< 0: all arenas aligned */
+    uint32_t arenas;                          /**< pool: enum worker_arenas */
+    uint64_t recorded_count;                  /**< recorded arenas, see worker_recorded_places() */
+    uint64_t recorded_bytes;                  /**< size of each */
+    uint64_t recorded_span_bytes;             /**< struct arena_list */
+    uint64_t recorded_offset_bytes;           /**< of their places from the start of the file */
 };
 
 enum worker_state {
@@ -167,12 +180,15 @@ struct worker_reply {
     uint64_t refused_count; /**< requests of more than 0 bytes answered with NULL */
     uint64_t elapsed_ns;
     uint64_t cpu_ns;
-    uint64_t system_ns;           /**< part of cpu_ns in the kernel; coarse: sampled by the kernel's tick */
-    uint64_t fault_count;         /**< minor faults in the loop */
-    uint64_t major_fault_count;   /**< should be 0 */
-    uint64_t preempted_count;     /**< involuntary context switches in the loop */
-    uint64_t base_resident_bytes; /**< anonymous resident before the first operation */
-    uint64_t sample_count;        /**< samples written so far */
+    uint64_t system_ns;             /**< part of cpu_ns in the kernel; coarse: sampled by the kernel's tick */
+    uint64_t fault_count;           /**< minor faults in the loop */
+    uint64_t major_fault_count;     /**< should be 0 */
+    uint64_t preempted_count;       /**< involuntary context switches in the loop */
+    uint32_t arenas;                /**< enum worker_arenas, as asked for */
+    uint64_t arenas_recorded_count; /**< arenas that were put where recorded ones lay */
+    uint64_t arenas_strayed_count;  /**< arenas for which nothing was recorded, or something else lay there: aligned */
+    uint64_t base_resident_bytes;   /**< anonymous resident before the first operation */
+    uint64_t sample_count;          /**< samples written so far */
     struct worker_sample drained[WORKER_DRAIN_MAX + 1]; /**< survivors freed: at once, then after each wait */
     uint32_t drained_count;
     struct worker_pins pins_at_trough; /**< lowest live bytes after the live peak */
@@ -189,6 +205,11 @@ struct worker_shared {
 /** What stands behind the reply in the stats pass and the lock-step, where no samples are taken. */
 static inline struct worker_text *worker_texts(const struct worker_shared *shared) {
     return (struct worker_text *)(uintptr_t)shared->samples;
+}
+
+/** The places of the recorded arenas, recorded_count of them. */
+static inline uint64_t *worker_recorded_places(const struct worker_shared *shared) {
+    return (uint64_t *)((uintptr_t)shared + shared->request.recorded_offset_bytes);
 }
 
 /** How many texts the pass of `request` may write. */

@@ -7,6 +7,7 @@
  *
  *     shim_libc.c   the interposed malloc family
  *     shim_python.c CPython's three domains
+ *     shim_arenas.c where its arenas lie, and its own statistics
  *     shim_exec.c   the exec family: tells the recorder that an image is about to be replaced
  *     shim_ring.c   events into rings; threads
  *     shim_start.c  finds the real functions and the recorder's memory
@@ -104,6 +105,15 @@ void shim_refused(void);
 
 /* True when the process has CPython's allocator interface; then its three domains are hooked. */
 bool shim_python_hook(void);
+
+/* Sees the arenas of the CPython in the library `where` from here on, as far as it exports how. */
+void shim_arenas_hook(void *where);
+
+/*
+ * Calls with the interpreter's own object allocator in the place of its hook, which holds the interpreter's lock.
+ * False, without a call: something else (tracemalloc) has hooked in above.
+ */
+bool shim_python_bare(void (*call)(void));
 
 /*
  * Brackets a call to the real allocator. An allocator may call its own public entry points (realloc its malloc, obj its

@@ -11,13 +11,6 @@ struct python_allocator {
     void (*free)(void *ctx, void *block);
 };
 
-/* PyObjectArenaAllocator, since 3.4. */
-struct python_arenas {
-    void *ctx;
-    void *(*alloc)(void *ctx, size_t bytes);
-    void (*free)(void *ctx, void *arena, size_t bytes);
-};
-
 /* PYMEM_DOMAIN_RAW, _MEM, _OBJ are 0, 1, 2. */
 enum { PYTHON_DOMAIN_COUNT = 3 };
 
@@ -27,10 +20,10 @@ struct domain_hook {
 };
 
 static struct domain_hook hooks[PYTHON_DOMAIN_COUNT];
+static void (*python_allocator_get)(int, struct python_allocator *);
+static void (*python_allocator_set)(int, struct python_allocator *);
 static void *(*python_raw_malloc)(size_t);
 static void (*python_raw_free)(void *);
-static struct python_arenas arenas_next;
-static size_t arena_count;
 
 static inline bool is_recorded(void) {
     return shim_is_outermost() && shim_mode() == SHIM_DOMAINS;
@@ -95,53 +88,35 @@ static void hook_free(void *ctx, void *block) {
     shim_leave();
 }
 
-/* The data stack of 3.11 and newer takes its chunks here, too; arenas are what a small-block request needs. The
-   interpreter's lock, without which no such request is made, orders them. */
-static void *hook_arena(void *ctx, size_t bytes) {
-    (void)ctx;
-    void *arena = arenas_next.alloc(arenas_next.ctx, bytes);
-    if (arena && shim_thread.inside && shim_mode() == SHIM_DOMAINS)
-        shim_event(RECORD_ARENA, 0, (uintptr_t)arena, arena_count++, 63 - (unsigned)__builtin_clzll(bytes));
-    return arena;
-}
-
-static void hook_arena_free(void *ctx, void *arena, size_t bytes) {
-    (void)ctx;
-    arenas_next.free(arenas_next.ctx, arena, bytes);
-}
-
-/* Without these two calls there is nothing to be known of the arenas; the events are whole all the same. */
-static void arenas_hook(void) {
-    void (*arenas_get)(struct python_arenas *);
-    void (*arenas_set)(struct python_arenas *);
-    *(void **)&arenas_get = dlsym(RTLD_DEFAULT, "PyObject_GetArenaAllocator");
-    *(void **)&arenas_set = dlsym(RTLD_DEFAULT, "PyObject_SetArenaAllocator");
-    if (!arenas_get || !arenas_set)
-        return;
-    struct python_arenas ours = {NULL, hook_arena, hook_arena_free};
-    arenas_get(&arenas_next);
-    arenas_set(&ours);
-}
-
 bool shim_python_hook(void) {
-    void (*allocator_get)(int, struct python_allocator *);
-    void (*allocator_set)(int, struct python_allocator *);
     const char *(*version_get)(void);
-    *(void **)&allocator_get = dlsym(RTLD_DEFAULT, "PyMem_GetAllocator");
-    *(void **)&allocator_set = dlsym(RTLD_DEFAULT, "PyMem_SetAllocator");
+    *(void **)&python_allocator_get = dlsym(RTLD_DEFAULT, "PyMem_GetAllocator");
+    *(void **)&python_allocator_set = dlsym(RTLD_DEFAULT, "PyMem_SetAllocator");
     *(void **)&version_get = dlsym(RTLD_DEFAULT, "Py_GetVersion");
     *(void **)&python_raw_malloc = dlsym(RTLD_DEFAULT, "PyMem_RawMalloc");
     *(void **)&python_raw_free = dlsym(RTLD_DEFAULT, "PyMem_RawFree");
-    if (!allocator_get || !allocator_set || !version_get || !python_raw_malloc || !python_raw_free)
+    if (!python_allocator_get || !python_allocator_set || !version_get || !python_raw_malloc || !python_raw_free)
         return false;
     shim_text_copy(shim.shared->python_version, version_get());
     for (int domain = 0; domain < PYTHON_DOMAIN_COUNT; domain++) {
-        allocator_get(domain, &hooks[domain].next);
+        python_allocator_get(domain, &hooks[domain].next);
         hooks[domain].domain = DOMAIN_RAW + (unsigned)domain;
         struct python_allocator ours = {&hooks[domain], hook_malloc, hook_calloc, hook_realloc, hook_free};
-        allocator_set(domain, &ours);
+        python_allocator_set(domain, &ours);
     }
-    arenas_hook();
+    shim_arenas_hook(RTLD_DEFAULT);
+    return true;
+}
+
+bool shim_python_bare(void (*call)(void)) {
+    enum { DOMAIN = DOMAIN_OBJ - DOMAIN_RAW };
+    struct python_allocator current;
+    python_allocator_get(DOMAIN, &current);
+    if (current.malloc != hook_malloc)
+        return false;
+    python_allocator_set(DOMAIN, &hooks[DOMAIN].next);
+    call();
+    python_allocator_set(DOMAIN, &current);
     return true;
 }
 

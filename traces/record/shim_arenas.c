@@ -1,0 +1,96 @@
+/*
+ * CPython's arenas: where each lies goes into the recording, because its statistics cannot be repeated without.
+ *
+ * And the statistics themselves: the interpreter prints them only while pymalloc is the current allocator, which a
+ * recorded one's is not. So that PYTHONMALLOCSTATS=1 keeps its meaning, they are printed from here where the
+ * interpreter would: before every new arena, and up to 3.11 at its end (later versions have taken their state down by
+ * then).
+ */
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "traces/record/shim.h"
+
+/* PyObjectArenaAllocator, since 3.4. */
+struct python_arenas {
+    void *ctx;
+    void *(*alloc)(void *ctx, size_t bytes);
+    void (*free)(void *ctx, void *arena, size_t bytes);
+};
+
+static struct python_arenas next;
+static size_t arena_count;
+static int (*python_stats_print)(FILE *);
+static const int *python_ignores_environment;
+static int (*python_at_exit)(void (*)(void));
+static const char *(*python_version_get)(void);
+static bool has_exit_text; /* it is settled whether there is to be one */
+
+static void stats_print(void) {
+    python_stats_print(stderr);
+}
+
+/* Any value but an empty one, unless run with -E or -I. */
+static bool stats_are_wanted(void) {
+    const char *wanted = getenv("PYTHONMALLOCSTATS");
+    return wanted && *wanted && python_stats_print && !(python_ignores_environment && *python_ignores_environment);
+}
+
+static void exit_text_print(void) {
+    if (shim_mode() & SHIM_DOMAINS)
+        shim_python_bare(stats_print);
+}
+
+/* The functions of Py_AtExit run right behind the place where CPython prints. */
+static void exit_text_order(void) {
+    int minor = 0;
+    has_exit_text = true;
+    if (python_at_exit && python_version_get && sscanf(python_version_get(), "3.%d", &minor) == 1 && minor <= 11)
+        python_at_exit(exit_text_print);
+}
+
+/* The data stack of 3.11 and newer takes its chunks here, too; arenas are what a small-block request needs. The
+   interpreter's lock, without which no such request is made, orders them. */
+static void *arena_alloc(void *ctx, size_t bytes) {
+    (void)ctx;
+    if (!shim_thread.inside || !(shim_mode() & SHIM_DOMAINS))
+        return next.alloc(next.ctx, bytes);
+    if (stats_are_wanted()) {
+        shim_python_bare(stats_print);
+        if (!has_exit_text)
+            exit_text_order();
+    }
+    void *arena = next.alloc(next.ctx, bytes);
+    if (arena)
+        shim_event(RECORD_ARENA, 0, (uintptr_t)arena, arena_count++, 63 - (unsigned)__builtin_clzll(bytes));
+    return arena;
+}
+
+static void arena_free(void *ctx, void *arena, size_t bytes) {
+    (void)ctx;
+    next.free(next.ctx, arena, bytes);
+}
+
+void shim_arenas_hook(void *where) {
+    void (*arenas_get)(struct python_arenas *);
+    void (*arenas_set)(struct python_arenas *);
+    *(void **)&arenas_get = dlsym(where, "PyObject_GetArenaAllocator");
+    *(void **)&arenas_set = dlsym(where, "PyObject_SetArenaAllocator");
+    *(void **)&python_stats_print = dlsym(where, "_PyObject_DebugMallocStats");
+    *(void **)&python_at_exit = dlsym(where, "Py_AtExit");
+    *(void **)&python_version_get = dlsym(where, "Py_GetVersion");
+    python_ignores_environment = dlsym(where, "Py_IgnoreEnvironmentFlag");
+    if (!arenas_get || !arenas_set)
+        return;
+    struct python_arenas ours = {NULL, arena_alloc, arena_free};
+    arenas_get(&next);
+    arenas_set(&ours);
+}
+
+/* sys._debugmallocstats() has nothing to say of pymalloc while it is hooked; this has, to whoever asks by name, holding
+   the interpreter's lock: ctypes.PyDLL(None).mmreplay_python_stats(). */
+SHIM_EXPORT int mmreplay_python_stats(void);
+int mmreplay_python_stats(void) {
+    return (shim_mode() & SHIM_DOMAINS) && python_stats_print && shim_python_bare(stats_print);
+}
