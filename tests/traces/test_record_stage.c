@@ -54,6 +54,30 @@ static void everything_arrives_in_order_and_the_flush_waits_for_it(void **state)
     stage_destroy(stage);
 }
 
+static void stages_that_share_a_queue_have_each_its_own_sink_and_error(void **state) {
+    (void)state;
+    struct slow_sink slow[3] = {{.is_in_order = true}, {.is_in_order = true, .fail_at_run = 5}, {.is_in_order = true}};
+    struct stage *stages[3];
+    assert_int_equal(stage_create(&stages[0]), ERR_OK);
+    assert_int_equal(stage_join(stages[0], &stages[1]), ERR_OK);
+    assert_int_equal(stage_join(stages[1], &stages[2]), ERR_OK);
+    for (int i = 0; i < 3; i++)
+        stage_begin(stages[i], (struct event_sink){.ctx = &slow[i], .put = slow_put});
+    assert_int_equal(runs_put(stages[0], 2000, 100, NULL), ERR_OK);
+    runs_put(stages[1], 2000, 100, NULL); /* fails at once or later */
+    assert_int_equal(runs_put(stages[2], 2000, 100, NULL), ERR_OK);
+    assert_int_equal(stage_flush(stages[1], NULL), ERR_IO);
+    assert_int_equal(slow[1].run_count, 5);
+    assert_int_equal(stage_flush(stages[0], NULL), ERR_OK);
+    assert_int_equal(slow[0].next_size, 200000);
+    stage_destroy(stages[0]); /* the one that made the queue is not the one that must go last */
+    stage_destroy(stages[1]);
+    assert_int_equal(stage_flush(stages[2], NULL), ERR_OK);
+    assert_int_equal(slow[2].next_size, 200000);
+    assert_true(slow[0].is_in_order && slow[2].is_in_order);
+    stage_destroy(stages[2]);
+}
+
 static void a_failure_of_the_sink_comes_back(void **state) {
     (void)state;
     struct slow_sink slow = {.is_in_order = true, .fail_at_run = 5};
@@ -85,6 +109,7 @@ static void a_stage_that_is_given_up_ends_at_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_arrives_in_order_and_the_flush_waits_for_it),
+        cmocka_unit_test(stages_that_share_a_queue_have_each_its_own_sink_and_error),
         cmocka_unit_test(a_failure_of_the_sink_comes_back),
         cmocka_unit_test(a_stage_that_is_given_up_ends_at_once),
     };

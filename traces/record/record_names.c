@@ -360,6 +360,8 @@ static enum err record_apply(struct namer *namer, struct named_thread *thread, c
                           .domain = (uint8_t)(record->what >> RECORD_DOMAIN_SHIFT & 3)};
     struct named_block block;
     switch (kind) {
+    case RECORD_PROCESS: /* not of the allocation traffic */
+        return ERR_OK;
     case RECORD_ALIGNED:
         event.align_log2 = (uint8_t)(record->what >> RECORD_ALIGN_SHIFT & 63);
         /* fall through */

@@ -27,6 +27,7 @@ enum {
     RECORD_RING_COUNT_MAX = 1024,
     RECORD_RING_BYTES_MIN = 4096,
     RECORD_TEXT_BYTES = 512,
+    RECORD_COMMAND_BYTES = 2048,
     RECORD_PAGE_BYTES = 4096,
     RECORD_WAKE_PERIOD = 4096 /**< a producer looks every so many records whether the recorder sleeps */
 };
@@ -44,13 +45,22 @@ enum record_kind {
     RECORD_FREE,           /**< pointer may be 0 */
     RECORD_THREAD_START,
     RECORD_THREAD_END,
-    RECORD_IMAGE, /**< a new program image begins (the first, or one after exec): what came before is over */
-    RECORD_ARENA, /**< CPython has obtained an arena: pointer = its address, size = how many came before it,
-                       align_log2 = log2 of its own size */
+    RECORD_IMAGE,   /**< a new program image begins (the first, or one after exec): what came before is over */
+    RECORD_ARENA,   /**< CPython has obtained an arena: pointer = its address, size = how many came before it,
+                         align_log2 = log2 of its own size */
+    RECORD_PROCESS, /**< of the process tree: domain = enum record_process_event; only when somebody follows it */
     RECORD_STAMPED_COUNT,
     RECORD_CONTEXT = RECORD_STAMPED_COUNT, /**< word 1 = serial of the thread that the next records are of */
     RECORD_SIZE,                           /**< word 1 = the size of the next record, when 32 bits are too few */
     RECORD_KIND_COUNT
+};
+
+/** What the domain bits of a RECORD_PROCESS say; its pointer and size are numbers. */
+enum record_process_event {
+    PROCESS_FORK,      /**< pointer = number of the fork: what lives now, the child inherits */
+    PROCESS_FORK_OVER, /**< pointer = number of the fork; there is a child, or the fork has failed */
+    PROCESS_CHILD,     /**< pointer = number of the fork, size = pid of the child; 0: there is none */
+    PROCESS_WAITED     /**< pointer = pid of a child that has ended, size = its status as waitpid gives it */
 };
 
 /** Thread serials count from 1; this one stands for threads that act after their own end (late destructors). */
@@ -85,6 +95,8 @@ struct ring_control {
     _Atomic uint32_t owner_tid;
 };
 
+#define RECORD_EXIT_NOTED ((uint32_t)1 << 31)
+
 /** How the events of an image are made. */
 enum record_mode { RECORD_MODE_OFF, RECORD_MODE_C, RECORD_MODE_DOMAINS };
 
@@ -116,6 +128,9 @@ struct record_shared {
     _Atomic uint32_t malloc_elsewhere; /**< the program's malloc is not the interposed one: it brings its own */
     _Atomic uint32_t exec_pending;     /**< the target called exec, and the new image has not shown up yet */
 
+    _Atomic uint32_t exit_note; /**< RECORD_EXIT_NOTED | code, once the process has called exit or _exit */
+    uint32_t command_bytes;
+    char command[RECORD_COMMAND_BYTES];     /**< words of the command line, each ended by a NUL; only when followed */
     char image_path[RECORD_TEXT_BYTES];     /**< /proc/self/exe of the current image */
     char exec_path[RECORD_TEXT_BYTES];      /**< what exec was asked for */
     char python_version[RECORD_TEXT_BYTES]; /**< Py_GetVersion(), or empty */

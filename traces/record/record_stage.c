@@ -8,87 +8,135 @@
 #include <string.h>
 
 struct stage_run {
+    struct stage *stage; /* whose events these are */
     size_t count;
     struct event events[STAGE_RUN_EVENTS];
 };
 
-struct stage {
-    struct event_sink sink;
+/* What stages share. */
+struct stage_queue {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t has_run;   /* told to the thread */
-    pthread_cond_t has_space; /* told to the one who puts or flushes */
+    pthread_cond_t has_space; /* told to those who put or flush */
     uint64_t put_count;       /* runs ever put and taken off; a run is taken off after it has arrived */
     uint64_t taken_count;
+    uint32_t user_count;
     bool is_closed;
-    enum err err; /* the sink's; once set, runs are taken off without being pushed */
-    struct diag diag;
     struct stage_run runs[STAGE_RUN_COUNT];
 };
 
-static void run_push(struct stage *stage, const struct stage_run *run) {
+struct stage {
+    struct stage_queue *queue;
+    struct event_sink sink;
+    uint64_t queued_count; /* own runs in the queue */
+    bool is_dropped;       /* nobody wants what is queued */
+    enum err err;          /* the sink's; once set, runs are taken off without being pushed */
+    struct diag diag;
+};
+
+static void run_push(const struct stage_run *run) {
+    struct stage *stage = run->stage;
     struct diag diag = {0};
     enum err err = stage->sink.put(stage->sink.ctx, run->events, run->count, &diag);
     if (!err)
         return;
-    pthread_mutex_lock(&stage->mutex);
+    pthread_mutex_lock(&stage->queue->mutex);
     stage->err = err;
     stage->diag = diag;
-    pthread_mutex_unlock(&stage->mutex);
+    pthread_mutex_unlock(&stage->queue->mutex);
 }
 
-static void *stage_thread(void *ctx) {
-    struct stage *stage = ctx;
-    pthread_mutex_lock(&stage->mutex);
+static void *queue_thread(void *ctx) {
+    struct stage_queue *queue = ctx;
+    pthread_mutex_lock(&queue->mutex);
     for (;;) {
-        while (stage->taken_count == stage->put_count && !stage->is_closed)
-            pthread_cond_wait(&stage->has_run, &stage->mutex);
-        if (stage->is_closed)
+        while (queue->taken_count == queue->put_count && !queue->is_closed)
+            pthread_cond_wait(&queue->has_run, &queue->mutex);
+        if (queue->is_closed)
             break;
-        struct stage_run *run = &stage->runs[stage->taken_count % STAGE_RUN_COUNT];
-        bool is_wanted = !stage->err;
-        pthread_mutex_unlock(&stage->mutex);
+        struct stage_run *run = &queue->runs[queue->taken_count % STAGE_RUN_COUNT];
+        bool is_wanted = !run->stage->err && !run->stage->is_dropped;
+        pthread_mutex_unlock(&queue->mutex);
         if (is_wanted)
-            run_push(stage, run);
-        pthread_mutex_lock(&stage->mutex);
-        stage->taken_count++;
-        pthread_cond_signal(&stage->has_space);
+            run_push(run);
+        pthread_mutex_lock(&queue->mutex);
+        queue->taken_count++;
+        run->stage->queued_count--;
+        pthread_cond_signal(&queue->has_space);
     }
-    pthread_mutex_unlock(&stage->mutex);
+    pthread_mutex_unlock(&queue->mutex);
     return NULL;
 }
 
 /* Signals are for the thread that waits for the program. */
-static int thread_start(struct stage *stage) {
+static int thread_start(struct stage_queue *queue) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&stage->thread, NULL, stage_thread, stage);
+    int failure = pthread_create(&queue->thread, NULL, queue_thread, queue);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failure;
 }
 
-enum err stage_create(struct stage **out) {
-    struct stage *stage = malloc(sizeof *stage); /* not cleared: the queue's pages come as they are needed */
-    if (!stage)
+static enum err queue_create(struct stage_queue **out) {
+    struct stage_queue *queue = malloc(sizeof *queue); /* not cleared: the pages come as they are needed */
+    if (!queue)
         return ERR_NOMEM;
-    memset(stage, 0, offsetof(struct stage, runs));
-    pthread_mutex_init(&stage->mutex, NULL);
-    pthread_cond_init(&stage->has_run, NULL);
-    pthread_cond_init(&stage->has_space, NULL);
-    if (thread_start(stage)) {
-        free(stage);
+    memset(queue, 0, offsetof(struct stage_queue, runs));
+    pthread_mutex_init(&queue->mutex, NULL);
+    pthread_cond_init(&queue->has_run, NULL);
+    pthread_cond_init(&queue->has_space, NULL);
+    if (thread_start(queue)) {
+        free(queue);
         return ERR_IO;
     }
+    *out = queue;
+    return ERR_OK;
+}
+
+static void queue_destroy(struct stage_queue *queue) {
+    pthread_mutex_lock(&queue->mutex);
+    queue->is_closed = true;
+    pthread_cond_signal(&queue->has_run);
+    pthread_mutex_unlock(&queue->mutex);
+    pthread_join(queue->thread, NULL);
+    pthread_cond_destroy(&queue->has_run);
+    pthread_cond_destroy(&queue->has_space);
+    pthread_mutex_destroy(&queue->mutex);
+    free(queue);
+}
+
+static enum err stage_attach(struct stage_queue *queue, struct stage **out) {
+    struct stage *stage = calloc(1, sizeof *stage);
+    if (!stage)
+        return ERR_NOMEM;
+    stage->queue = queue;
+    queue->user_count++;
     *out = stage;
     return ERR_OK;
 }
 
+enum err stage_create(struct stage **out) {
+    struct stage_queue *queue;
+    enum err err = queue_create(&queue);
+    if (err)
+        return err;
+    err = stage_attach(queue, out);
+    if (err)
+        queue_destroy(queue);
+    return err;
+}
+
+enum err stage_join(struct stage *other, struct stage **out) {
+    return stage_attach(other->queue, out);
+}
+
 void stage_begin(struct stage *stage, struct event_sink sink) {
-    pthread_mutex_lock(&stage->mutex);
-    assert(stage->put_count == stage->taken_count);
+    pthread_mutex_lock(&stage->queue->mutex);
+    assert(stage->queued_count == 0);
     stage->sink = sink;
-    pthread_mutex_unlock(&stage->mutex);
+    pthread_mutex_unlock(&stage->queue->mutex);
 }
 
 static enum err error_tell(const struct stage *stage, struct diag *diag) {
@@ -99,19 +147,22 @@ static enum err error_tell(const struct stage *stage, struct diag *diag) {
 
 static enum err run_queue(void *ctx, const struct event *events, size_t count, struct diag *diag) {
     struct stage *stage = ctx;
+    struct stage_queue *queue = stage->queue;
     assert(count <= STAGE_RUN_EVENTS);
-    pthread_mutex_lock(&stage->mutex);
-    while (stage->put_count - stage->taken_count == STAGE_RUN_COUNT)
-        pthread_cond_wait(&stage->has_space, &stage->mutex);
+    pthread_mutex_lock(&queue->mutex);
+    while (queue->put_count - queue->taken_count == STAGE_RUN_COUNT)
+        pthread_cond_wait(&queue->has_space, &queue->mutex);
     enum err err = error_tell(stage, diag);
     if (!err) {
-        struct stage_run *run = &stage->runs[stage->put_count % STAGE_RUN_COUNT];
+        struct stage_run *run = &queue->runs[queue->put_count % STAGE_RUN_COUNT];
         memcpy(run->events, events, count * sizeof *events);
+        run->stage = stage;
         run->count = count;
-        stage->put_count++;
-        pthread_cond_signal(&stage->has_run);
+        stage->queued_count++;
+        queue->put_count++;
+        pthread_cond_signal(&queue->has_run);
     }
-    pthread_mutex_unlock(&stage->mutex);
+    pthread_mutex_unlock(&queue->mutex);
     return err;
 }
 
@@ -120,24 +171,27 @@ struct event_sink stage_sink(struct stage *stage) {
 }
 
 enum err stage_flush(struct stage *stage, struct diag *diag) {
-    pthread_mutex_lock(&stage->mutex);
-    while (stage->taken_count != stage->put_count)
-        pthread_cond_wait(&stage->has_space, &stage->mutex);
+    struct stage_queue *queue = stage->queue;
+    pthread_mutex_lock(&queue->mutex);
+    while (stage->queued_count)
+        pthread_cond_wait(&queue->has_space, &queue->mutex);
     enum err err = error_tell(stage, diag);
-    pthread_mutex_unlock(&stage->mutex);
+    pthread_mutex_unlock(&queue->mutex);
     return err;
 }
 
 void stage_destroy(struct stage *stage) {
     if (!stage)
         return;
-    pthread_mutex_lock(&stage->mutex);
-    stage->is_closed = true;
-    pthread_cond_signal(&stage->has_run);
-    pthread_mutex_unlock(&stage->mutex);
-    pthread_join(stage->thread, NULL);
-    pthread_cond_destroy(&stage->has_run);
-    pthread_cond_destroy(&stage->has_space);
-    pthread_mutex_destroy(&stage->mutex);
+    struct stage_queue *queue = stage->queue;
+    if (--queue->user_count == 0) {
+        queue_destroy(queue);
+    } else {
+        pthread_mutex_lock(&queue->mutex);
+        stage->is_dropped = true;
+        while (stage->queued_count)
+            pthread_cond_wait(&queue->has_space, &queue->mutex);
+        pthread_mutex_unlock(&queue->mutex);
+    }
     free(stage);
 }

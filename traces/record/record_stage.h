@@ -21,6 +21,9 @@ struct stage;
 /** @return ERR_OK and *out owned, ERR_NOMEM, ERR_IO (no thread). */
 enum err stage_create(struct stage **out);
 
+/** A stage with a sink of its own that shares thread and queue with `other`: the bound is that of all together. */
+enum err stage_join(struct stage *other, struct stage **out);
+
 /** From here on events go to `sink` (borrowed). Only when nothing is queued: at first, and after stage_flush. */
 void stage_begin(struct stage *stage, struct event_sink sink);
 

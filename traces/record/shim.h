@@ -9,6 +9,7 @@
  *     shim_python.c CPython's three domains
  *     shim_arenas.c where its arenas lie, and its own statistics
  *     shim_exec.c   the exec family: tells the recorder that an image is about to be replaced
+ *     shim_process.c  forks, children, ends: the tree of processes, when somebody follows it
  *     shim_ring.c   events into rings; threads
  *     shim_start.c  finds the real functions and the recorder's memory
  */
@@ -58,6 +59,8 @@ struct shim_thread {
     uint8_t is_probing; /* a call is made only to see whether it comes by here */
     uint8_t was_probed;
     uint8_t destructor_round;
+    uint8_t is_claiming;
+    uint64_t fork_number; /* of the fork under way; 0: none */
 };
 
 struct shim_real {
@@ -81,6 +84,7 @@ struct shim {
     uint64_t ring_mask;           /* records per ring − 1 */
     uint32_t pid;
     _Atomic uint32_t fork_reported;
+    _Atomic uint32_t *recorder_sleeps; /* where the recorder sleeps */
     struct shim_real real;
 };
 
@@ -99,6 +103,30 @@ void shim_ring_start(void);
 
 /* Writes one event in the calling thread's name, waiting for space if need be. Keeps errno. */
 void shim_event(unsigned kind, unsigned domain, uintptr_t pointer, size_t size_bytes, unsigned align_log2);
+
+/* In the child of a fork, whose memory is new: nothing has been written yet, by nobody. */
+void shim_ring_restart(void);
+
+/* The memory that this process is to write to; NULL: it is not recorded. `path` is the environment's. */
+struct record_shared *shim_process_attach(const char *path);
+
+/* Finds the real functions. */
+void shim_process_resolve(void);
+
+/* When there is a recorder: from here on forks and ends are told. */
+void shim_process_start(void);
+
+/* The gate is shut. In the child of a fork that is followed, opens it. @return whether it is open now. */
+bool shim_process_wake(void);
+
+/* Events of this mode are recorded; asked once per call, because in the child of a fork it may open the gate. */
+static inline bool shim_is_on(unsigned wanted) {
+    unsigned mode = shim_mode();
+    return __builtin_expect(mode == wanted, 1) || (mode == SHIM_OFF && shim_process_wake() && shim_mode() == wanted);
+}
+
+/* `pid` is about to become the program `path`; NULL: no, it is not. */
+void shim_process_exec(uint32_t pid, uint32_t parent_pid, const char *path);
 
 /* The program was told "no memory". */
 void shim_refused(void);

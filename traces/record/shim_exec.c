@@ -13,6 +13,7 @@ extern char **environ;
 
 /* True when this process is the recorded one (and not, say, the child of a vfork on its way elsewhere). */
 static bool exec_announce(const char *path) {
+    shim_process_exec((uint32_t)getpid(), (uint32_t)getppid(), path);
     if (!shim.shared || shim_mode() == SHIM_OFF || (uint32_t)getpid() != shim.pid)
         return false;
     shim_text_copy(shim.shared->exec_path, path);
@@ -21,6 +22,7 @@ static bool exec_announce(const char *path) {
 }
 
 static int exec_failed(bool announced, int result) {
+    shim_process_exec((uint32_t)getpid(), 0, NULL);
     if (announced)
         atomic_store(&shim.shared->exec_pending, 0);
     return result;

@@ -35,8 +35,7 @@ static size_t boot_size(const void *block) {
     return bytes;
 }
 
-/* For calls that are not recorded: starts the shim if this is the first; says once that a forked child goes on alone.
- */
+/* For calls that are not recorded: starts the shim if this is the first; looks after the child of a fork. */
 static bool is_recorded(void) {
     unsigned mode = shim_mode();
     if (__builtin_expect(mode == SHIM_C, 1))
@@ -47,11 +46,7 @@ static bool is_recorded(void) {
     }
     if (mode == SHIM_STARTING && shim_thread.is_probing)
         shim_thread.was_probed = 1;
-    if (mode == SHIM_OFF && shim.shared && !atomic_load_explicit(&shim.fork_reported, memory_order_relaxed)) {
-        atomic_store(&shim.fork_reported, 1);
-        atomic_fetch_add(&shim.shared->fork_count, 1);
-    }
-    return false;
+    return mode == SHIM_OFF && shim_process_wake() && shim_mode() == SHIM_C && shim_is_outermost();
 }
 
 /* The end of a bracketed call that makes a block. */

@@ -26,7 +26,7 @@ static void *(*python_raw_malloc)(size_t);
 static void (*python_raw_free)(void *);
 
 static inline bool is_recorded(void) {
-    return shim_is_outermost() && shim_mode() == SHIM_DOMAINS;
+    return shim_is_outermost() && shim_is_on(SHIM_DOMAINS);
 }
 
 static inline void block_made(const struct domain_hook *hook, unsigned kind, const void *block, size_t bytes) {
@@ -44,7 +44,7 @@ static void *hook_malloc(void *ctx, size_t bytes) {
     }
     shim_enter();
     void *block = hook->next.malloc(hook->next.ctx, bytes);
-    if (shim_leave() && shim_mode() == SHIM_DOMAINS)
+    if (shim_leave() && shim_is_on(SHIM_DOMAINS))
         block_made(hook, RECORD_MALLOC, block, bytes);
     return block;
 }
@@ -53,7 +53,7 @@ static void *hook_calloc(void *ctx, size_t count, size_t bytes) {
     struct domain_hook *hook = ctx;
     shim_enter();
     void *block = hook->next.calloc(hook->next.ctx, count, bytes);
-    if (shim_leave() && shim_mode() == SHIM_DOMAINS)
+    if (shim_leave() && shim_is_on(SHIM_DOMAINS))
         block_made(hook, RECORD_CALLOC, block, count * bytes);
     return block;
 }
@@ -66,7 +66,7 @@ static void *hook_realloc(void *ctx, void *block, size_t bytes) {
     uintptr_t old = (uintptr_t)block;
     shim_enter();
     void *moved = hook->next.realloc(hook->next.ctx, block, bytes);
-    if (!shim_leave() || shim_mode() != SHIM_DOMAINS)
+    if (!shim_leave() || !shim_is_on(SHIM_DOMAINS))
         return moved;
     if (!has_begun) {
         block_made(hook, RECORD_REALLOC_NEW, moved, bytes);

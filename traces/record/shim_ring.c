@@ -45,12 +45,12 @@ static uint32_t thread_id(void) {
 }
 
 static void recorder_wake(void) {
-    struct record_shared *shared = shim.shared;
-    if (!atomic_load_explicit(&shared->recorder_sleeps, memory_order_relaxed))
+    _Atomic uint32_t *word = shim.recorder_sleeps;
+    if (!atomic_load_explicit(word, memory_order_relaxed))
         return;
     int saved = errno;
-    atomic_store(&shared->recorder_sleeps, 0);
-    syscall(SYS_futex, &shared->recorder_sleeps, FUTEX_WAKE, 1, NULL, NULL, 0);
+    atomic_store(word, 0);
+    syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
     errno = saved;
 }
 
@@ -150,6 +150,12 @@ static void ring_release(struct shim_ring *ring) {
     atomic_store_explicit(&control->state, RING_FREE, memory_order_release);
 }
 
+/* A ring that is not of the present memory: of the process that this one is a fork of. */
+static void ring_forget_foreign(struct shim_ring *ring) {
+    if (ring->control - shim.shared->rings >= RECORD_RING_COUNT_MAX || ring->control < shim.shared->rings)
+        ring->control = NULL;
+}
+
 static void ring_context(struct shim_ring *ring, uint64_t serial) {
     if (ring_has_space(ring))
         ring_push(ring, (uint64_t)RECORD_CONTEXT << RECORD_KIND_SHIFT, serial);
@@ -237,6 +243,8 @@ static bool event_write(struct shim_thread *thread, uint32_t level, uint64_t wha
  */
 static __attribute__((noinline)) void thread_announce(struct shim_thread *thread) {
     thread->is_announced = 1;
+    for (uint32_t level = thread->level; level < SHIM_LEVELS; level++)
+        ring_forget_foreign(&thread->rings[level]);
     int saved = errno;
     if (has_end_key && thread_id() != shim.pid)
         pthread_setspecific(end_key, thread);
@@ -281,4 +289,25 @@ void shim_ring_start(void) {
     has_end_key = pthread_key_create(&end_key, thread_finish) == 0;
     if (ring_claim(&commons))
         commons.limit = 0;
+}
+
+/*
+ * A fork in a signal handler may have interrupted the writing of a record: the rings of the levels below are still in
+ * use, on memory that leads nowhere, and are dropped by thread_announce when that is through.
+ */
+void shim_ring_restart(void) {
+    struct shim_thread *thread = &shim_thread;
+    image_is_shown = false;
+    commons = (struct shim_ring){0};
+    commons_serial = UINT64_MAX;
+    atomic_store(&commons_owner, 0);
+    ring_claim(&commons);
+    for (uint32_t level = thread->level; level < SHIM_LEVELS; level++)
+        thread->rings[level] = (struct shim_ring){0};
+    if (thread->level) {
+        thread->is_announced = 0;
+        atomic_fetch_add(&shim.shared->lost_count, 1);
+    }
+    thread->serial = 0;
+    thread->is_ended = 0;
 }

@@ -2,10 +2,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static struct shim_gate boot_gate = {SHIM_UNSTARTED};
@@ -29,25 +27,6 @@ static void real_resolve(struct shim_real *real) {
     *(void **)&real->fexecve = symbol_find("fexecve");
     *(void **)&real->calloc = symbol_find("calloc");
     *(void **)&real->malloc = symbol_find("malloc");
-}
-
-static struct record_shared *shared_map(const char *path) {
-    int fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return NULL;
-    struct stat status;
-    struct record_shared *shared = MAP_FAILED;
-    if (fstat(fd, &status) == 0 && (size_t)status.st_size > sizeof *shared)
-        shared = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-    close(fd);
-    if (shared == MAP_FAILED)
-        return NULL;
-    if (shared->magic != RECORD_MAGIC || shared->shared_bytes != sizeof *shared) {
-        munmap(shared, (size_t)status.st_size);
-        return NULL;
-    }
-    madvise(shared, (size_t)status.st_size, MADV_DONTDUMP);
-    return shared;
 }
 
 /* A gate that closes itself in the child of a fork, however the child was made. NULL on kernels before 4.14. */
@@ -105,7 +84,7 @@ static bool malloc_is_ours(void) {
 
 static bool session_attach(void) {
     const char *path = getenv(RECORD_ENVIRONMENT);
-    struct record_shared *shared = path ? shared_map(path) : NULL;
+    struct record_shared *shared = path ? shim_process_attach(path) : NULL;
     if (!shared || atomic_load(&shared->stopped))
         return false;
     shim.pid = (uint32_t)getpid();
@@ -114,6 +93,8 @@ static bool session_attach(void) {
         return false;
     }
     shim.shared = shared;
+    if (!shim.recorder_sleeps)
+        shim.recorder_sleeps = &shared->recorder_sleeps;
     shim.ring_mask = shared->ring_bytes / sizeof(struct ring_record) - 1;
     image_begin(shared);
     return true;
@@ -124,6 +105,7 @@ static unsigned session_begin(void) {
     if (!gate || !session_attach())
         return SHIM_OFF;
     shim_ring_start();
+    shim_process_start();
     shim_event(RECORD_THREAD_START, 0, 0, 0, 0); /* and before it, by itself, RECORD_IMAGE */
     unsigned mode = shim_python_hook() ? SHIM_DOMAINS : SHIM_C;
     atomic_store(&shim.shared->mode, mode);
@@ -140,6 +122,7 @@ void shim_start(void) {
     int saved = errno;
     atomic_store(&boot_gate.mode, SHIM_STARTING);
     real_resolve(&shim.real);
+    shim_process_resolve();
     unsigned mode = session_begin();
     if (mode == SHIM_OFF)
         atomic_store(&boot_gate.mode, SHIM_OFF);

@@ -1,0 +1,80 @@
+/**
+ * record_control.h: the memory that all processes of a recorded tree share with the recorder.
+ *
+ * Every recorded process has a memory file of its own (record_ring.h). The recorder makes some ready beforehand and
+ * lists them here, a slot each; a process that comes new (the child of a fork at its first call, a program at its
+ * start) claims one and opens it by way of /proc. When none is ready it waits until the recorder has made one. A slot
+ * stays with its process over an exec and until its end.
+ *
+ * Beside that, processes note here which program they are about to become, because one that cannot be recorded will
+ * not say so itself.
+ *
+ * The recorder trusts nothing in here: any process of the tree may have overwritten it.
+ */
+#ifndef MMREPLAY_TRACES_RECORD_RECORD_CONTROL_H
+#define MMREPLAY_TRACES_RECORD_RECORD_CONTROL_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#define RECORD_CONTROL_MAGIC 0x4c525443504d4d00ull
+
+enum {
+    CONTROL_SLOT_COUNT = 4096, /**< processes that are recorded at once */
+    CONTROL_EXEC_COUNT = 256,  /**< notes of programs that wait for the recorder's look; older ones are overwritten */
+    CONTROL_PATH_BYTES = 240
+};
+
+enum control_state { SLOT_EMPTY, SLOT_READY, SLOT_CLAIMED };
+
+/** How a process came to its slot. */
+enum control_came { CAME_START, CAME_FORK, CAME_EXEC, CAME_COUNT };
+
+struct control_slot {
+    _Alignas(64) _Atomic uint64_t claim; /**< enum control_state, and from bit 32 on the pid */
+    _Atomic uint32_t fd;                 /**< of the memory file, in the recorder */
+    uint32_t came;                       /**< enum control_came; valid, like the rest, when is_told */
+    uint32_t parent_pid;
+    uint64_t fork_number;     /**< which fork of the parent's; 0 = one that the parent did not see coming */
+    uint64_t parent_stamp;    /**< of a fork unseen: the parent had taken this many numbers by then, or a few fewer */
+    _Atomic uint32_t is_told; /**< the process has filled in the rest */
+    _Atomic uint32_t failure; /**< errno: it could not open the memory file and is not recorded */
+};
+
+/** A process is about to become another program, or has started one. */
+struct control_exec {
+    _Atomic uint64_t serial; /**< 1 + its number among all notes, when it is whole */
+    uint32_t pid;
+    uint32_t parent_pid;
+    char path[CONTROL_PATH_BYTES]; /**< as asked for; empty: it did not work out, forget the last note of this pid */
+};
+
+struct record_control {
+    uint64_t magic;
+    uint64_t control_bytes; /**< size of this struct: both sides must be of one build */
+    uint32_t recorder_pid;
+    _Atomic uint32_t stopped;         /**< nothing is recorded any more: claim nothing, wait for nobody */
+    _Atomic uint32_t recorder_sleeps; /**< futex */
+    _Atomic uint32_t slots_short;     /**< somebody waits for a slot */
+    _Atomic uint32_t ready_count;     /**< futex: slots ever made ready */
+    _Atomic uint32_t is_full;         /**< there will be no more slots: the limit, or no descriptors */
+    _Atomic uint32_t denied_count;    /**< processes that went on unrecorded for that */
+    _Atomic uint32_t slot_top;        /**< slots in use lie below this */
+    _Atomic uint64_t exec_count;      /**< notes ever begun */
+    struct control_exec execs[CONTROL_EXEC_COUNT];
+    struct control_slot slots[CONTROL_SLOT_COUNT];
+};
+
+static inline uint64_t control_claim(enum control_state state, uint32_t pid) {
+    return (uint64_t)pid << 32 | (uint64_t)state;
+}
+
+static inline enum control_state control_claim_state(uint64_t claim) {
+    return (enum control_state)(claim & UINT32_MAX);
+}
+
+static inline uint32_t control_claim_pid(uint64_t claim) {
+    return (uint32_t)(claim >> 32);
+}
+
+#endif
