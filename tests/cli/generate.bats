@@ -16,7 +16,7 @@ setup() {
         [ "$status" -eq 0 ]
         run_split info "$model.yaml"
         [[ "$output" == *"mmreplay generate $model --live 100"* ]]
-        [[ "$output" == *"live peak "*" in 100 blocks"* ]]
+        [[ "$output" == *"peak "*" in 100 blocks"* ]]
     done
 }
 
