@@ -12,16 +12,16 @@ static unsigned size_log2(size_t bytes) {
     return 63 - (unsigned)__builtin_clzll(bytes);
 }
 
-static unsigned upper_bits(size_t arena_bytes) {
+static unsigned radix_upper_bits(size_t arena_bytes) {
     return (64 - size_log2(arena_bytes) + 2) / 3;
 }
 
 uint32_t radix_root_length(size_t arena_bytes) {
-    return (uint32_t)1 << upper_bits(arena_bytes);
+    return (uint32_t)1 << radix_upper_bits(arena_bytes);
 }
 
 void radix_init(struct radix *radix, const struct pool_config *config, uint64_t ***root) {
-    unsigned upper = upper_bits(config->arena_bytes), bottom_shift = 64 - 2 * upper;
+    unsigned upper = radix_upper_bits(config->arena_bytes), bottom_shift = 64 - 2 * upper;
     unsigned slot_shift = size_log2(config->pool_bytes) + 6;
     *radix = (struct radix){
         .fast_key = RADIX_NO_KEY,

@@ -100,7 +100,7 @@ capture_git() {
 }
 
 capture_cc1() {
-    for file in "$top"/core/*.c; do
+    for file in "$top"/core/pool*.c; do
         echo "#include \"$file\""
     done >pool.c
     gcc -E -P -D_GNU_SOURCE -I"$top" pool.c -o pool.i
