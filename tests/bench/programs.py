@@ -168,7 +168,8 @@ class Server(Program):
             self.work()
             return time.perf_counter() - start
         finally:
-            self.stop()
+            if self.process.poll() is None:
+                self.stop()
             self.process.wait(timeout=60)
 
     def stop(self):
