@@ -25,16 +25,6 @@ const char *bar_format(uint64_t value, uint64_t whole, unsigned cells, char buff
     return strcat(buffer, widening[filled]);
 }
 
-const char *sparkline_format(const uint64_t *values, unsigned count, char buffer[BAR_BYTES]) {
-    uint64_t most = 0;
-    buffer[0] = '\0';
-    for (unsigned i = 0; i < count; i++)
-        most = values[i] > most ? values[i] : most;
-    for (unsigned i = 0; i < count; i++)
-        strcat(buffer, rising[steps_of(values[i], most, EIGHTHS)]);
-    return buffer;
-}
-
 static void chart_row_print(const struct live_curve *curve, uint64_t peak_bytes, size_t columns, unsigned row,
                             FILE *out) {
     char label[UNITS_TEXT_BYTES] = "";

@@ -16,9 +16,6 @@ enum { BAR_CELLS_MAX = 20, BAR_BYTES = 3 * BAR_CELLS_MAX + 1, CHART_ROWS = 6 };
  */
 const char *bar_format(uint64_t value, uint64_t whole, unsigned cells, char buffer[BAR_BYTES]);
 
-/** One row of `count` (at most BAR_CELLS_MAX) columns, as high as each value / the largest. @return buffer. */
-const char *sparkline_format(const uint64_t *values, unsigned count, char buffer[BAR_BYTES]);
-
 /** Live bytes over the trace, CHART_ROWS high, the page `width` columns wide; a column shows the highest of its part.
  */
 void chart_print(const struct live_curve *curve, uint64_t peak_bytes, size_t width, FILE *out);

@@ -12,7 +12,7 @@
 #include "core/base/shown.h"
 #include "core/base/units.h"
 
-enum { LINE_BYTES = 1024, SHOWN_THREADS = 10, SHOWN_PAIRS = 10, CURVE_PARTS = 10, LABEL_BYTES = 32 };
+enum { LINE_BYTES = 1024, SHOWN_THREADS = 10, SHOWN_PAIRS = 10, CURVE_PARTS = 10, BAR_CELLS_MIN = 4 };
 
 /* ---- lines ---- */
 
@@ -52,11 +52,11 @@ static void bytes_row(const char *label, uint64_t bytes, uint64_t blocks) {
            units_format_count(blocks, blocks_text), blocks == 1 ? "" : "s");
 }
 
-static void events_row(const struct trace_info *info, uint64_t event_count) {
-    printf("  %-14s ", "events file");
-    shown_print(info->events_file);
-    printf(", %" PRIu64 " bytes, %.2f bytes/event\n", info->events_bytes,
-           (double)info->events_bytes / (double)event_count);
+static void events_row(const struct trace_info *info, uint64_t event_count, size_t width) {
+    char text[LINE_BYTES];
+    snprintf(text, sizeof text, "%s, %" PRIu64 " bytes, %.2f bytes/event", info->events_file, info->events_bytes,
+             (double)info->events_bytes / (double)event_count);
+    wrapped_row("events file", text, width);
 }
 
 void info_text_head(const struct trace_info *info, const struct trace_summary *summary, const struct info_page *page) {
@@ -78,7 +78,7 @@ void info_text_head(const struct trace_info *info, const struct trace_summary *s
     if (info->capture_inherited_blocks)
         bytes_row("inherited", info->capture_inherited_bytes, info->capture_inherited_blocks);
     if (info->events_bytes && summary->event_count)
-        events_row(info, summary->event_count);
+        events_row(info, summary->event_count, page->width);
 }
 
 void info_text_summary(const struct trace_summary *summary) {
@@ -177,17 +177,21 @@ struct info_table {
     const struct info_page *page;
     struct text_table *table;
     size_t columns;
-    uint64_t bar_whole;
+    size_t row_count;
+    uint64_t bar_whole;                /* what a full bar stands for; 0: no bars */
+    uint64_t bars[SIZE_CLASS_MAX + 1]; /* of each row; drawn in the end, as long as the page has room */
     enum err err;
 };
 
-/* @param bar_whole what a full bar in the last column stands for; 0: no bars. */
-static struct info_table table_begin(const struct info_page *page, size_t columns, uint64_t bar_whole) {
-    struct info_table table = {.page = page, .columns = columns, .bar_whole = page->draws ? bar_whole : 0};
-    table.err = text_table_create(columns + (table.bar_whole != 0), &table.table);
-    if (!table.err && table.bar_whole)
-        text_table_left(table.table, columns);
-    return table;
+/* @param bar_whole of bars behind the last column, see struct info_table. */
+static void table_begin(struct info_table *table, const struct info_page *page, size_t columns, uint64_t bar_whole) {
+    memset(table, 0, sizeof *table);
+    table->page = page;
+    table->columns = columns;
+    table->bar_whole = page->draws ? bar_whole : 0;
+    table->err = text_table_create(columns + (table->bar_whole != 0), &table->table);
+    if (!table->err && table->bar_whole)
+        text_table_left(table->table, columns);
 }
 
 /* A row: its first cell, indented. */
@@ -199,8 +203,10 @@ __attribute__((format(printf, 2, 3))) static void table_row(struct info_table *t
     va_end(arguments);
     if (!table->err)
         table->err = text_table_row(table->table);
-    if (!table->err)
+    if (!table->err) {
         text_table_set(table->table, 0, "  %s", text);
+        table->row_count++;
+    }
 }
 
 static void cell_text(struct info_table *table, size_t column, const char *text) {
@@ -218,10 +224,17 @@ static void cell_share(struct info_table *table, size_t column, uint64_t part, u
 }
 
 static void cell_bar(struct info_table *table, uint64_t value) {
+    if (!table->err && table->row_count <= SIZE_CLASS_MAX)
+        table->bars[table->row_count - 1] = value;
+}
+
+static void bars_draw(struct info_table *table) {
     char bar[BAR_BYTES];
-    unsigned cells = table->page->width >= 100 ? BAR_CELLS_MAX : BAR_CELLS_MAX / 2;
-    if (table->bar_whole)
-        cell_text(table, table->columns, bar_format(value, table->bar_whole, cells, bar));
+    size_t used = text_table_width(table->table), room = table->page->width > used ? table->page->width - used : 0;
+    unsigned cells = room < BAR_CELLS_MAX ? (unsigned)room : BAR_CELLS_MAX;
+    for (size_t row = 0; row < table->row_count && row <= SIZE_CLASS_MAX && cells >= BAR_CELLS_MIN; row++)
+        text_table_set_at(table->table, row, table->columns,
+                          bar_format(table->bars[row], table->bar_whole, cells, bar));
 }
 
 static void head_set(struct info_table *table, const char *const *heads) {
@@ -231,6 +244,8 @@ static void head_set(struct info_table *table, const char *const *heads) {
 }
 
 static enum err table_end(struct info_table *table) {
+    if (!table->err && table->bar_whole)
+        bars_draw(table);
     if (!table->err)
         text_table_print(table->table, table->page->width, stdout);
     text_table_destroy(table->table);
@@ -297,7 +312,8 @@ static enum err operations_print(const struct analysis_result *result, const str
     enum domain used[DOMAIN_COUNT];
     size_t used_count = domains_find(result, used);
     size_t shown = used_count > 1 ? used_count : 0;
-    struct info_table table = table_begin(page, 3 + shown, 0);
+    struct info_table table;
+    table_begin(&table, page, 3 + shown, 0);
     section_begin("operations");
     table_row(&table, "%s", "");
     cell_text(&table, 1, used_count == 1 ? domain_names[used[0]] : "all");
@@ -320,7 +336,8 @@ static enum err operations_print(const struct analysis_result *result, const str
 
 static enum err curve_table_print(const struct analysis_result *result, const struct info_page *page) {
     static const char *const heads[] = {"live bytes until", "lowest", "highest", "then", "blocks then"};
-    struct info_table table = table_begin(page, 5, 0);
+    struct info_table table;
+    table_begin(&table, page, 5, 0);
     head_set(&table, heads);
     for (size_t i = 0; i < CURVE_PARTS; i++) {
         struct live_point part;
@@ -400,7 +417,8 @@ static enum err size_table_print(const struct analysis_result *result, const str
     uint64_t most = 0;
     for (uint32_t i = 0; i < result->classes.count; i++)
         most = result->per_class[i].request_count > most ? result->per_class[i].request_count : most;
-    struct info_table table = table_begin(page, 7, most);
+    struct info_table table;
+    table_begin(&table, page, 7, most);
     head_set(&table, heads);
     for (uint32_t i = 0; i < result->classes.count; i++) {
         const struct analysis_class *class = &result->per_class[i];
@@ -434,8 +452,8 @@ static enum err sizes_print(const struct analysis_result *result, const struct i
     char title[128];
     snprintf(title, sizeof title, "request sizes (classes: %s)", size_scheme_names[result->classes.scheme]);
     section_begin(title);
-    section_line(page, "quantiles", "half of the requests up to %s bytes, 90 %% up to %s, 99 %% up to %s, largest %s",
-                 COUNT(result->size_quantiles[0]), COUNT(result->size_quantiles[1]), COUNT(result->size_quantiles[2]),
+    section_line(page, "quantiles", "p50 %s, p90 %s, p99 %s, largest %s bytes", COUNT(result->size_quantiles[0]),
+                 COUNT(result->size_quantiles[1]), COUNT(result->size_quantiles[2]),
                  COUNT(result->summary.largest_request_bytes));
     section_line(page, "small", "up to 512 bytes: %.1f %% of the requests, %.1f %% of the bytes",
                  percent_of(result->small_count, result->request_count),
@@ -451,7 +469,8 @@ static enum err requests_print(const struct analysis_result *result, const struc
     static const char *const heads[] = {"most frequent size", "requests", "share", "largest", "kind", "thread",
                                         "operation"};
     size_t rows = result->size_count > result->largest_count ? result->size_count : result->largest_count;
-    struct info_table table = table_begin(page, 7, 0);
+    struct info_table table;
+    table_begin(&table, page, 7, 0);
     section_begin("most frequent sizes; largest requests");
     head_set(&table, heads);
     for (size_t i = 0; i < rows; i++) {
@@ -490,7 +509,9 @@ static enum err life_table_print(const struct analysis_result *result, enum life
     log_histogram_octaves(&lives->histogram, octaves);
     for (uint32_t i = 1; i < LOG_OCTAVE_COUNT; i += 2)
         most = octaves[i] + octaves[i + 1] > most ? octaves[i] + octaves[i + 1] : most;
-    struct info_table table = table_begin(page, 5, octaves[0] > most ? octaves[0] : most);
+    struct info_table table;
+    putchar('\n');
+    table_begin(&table, page, 5, octaves[0] > most ? octaves[0] : most);
     head_set(&table, heads[clock]);
     for (uint32_t i = 0; i < LOG_OCTAVE_COUNT; i += i ? 2 : 1) {
         bool pair = i && i + 1 < LOG_OCTAVE_COUNT;
@@ -510,27 +531,23 @@ static enum err life_table_print(const struct analysis_result *result, enum life
 }
 
 static void never_freed_print(const struct analysis_result *result, const struct info_page *page) {
-    char text[LINE_BYTES] = "", line[BAR_BYTES];
-    uint64_t bytes[ANALYSIS_BIRTH_PARTS];
+    char text[LINE_BYTES] = "";
     size_t used = 0;
     if (!result->summary.live_end_blocks)
         return;
-    for (size_t i = 0; i < ANALYSIS_BIRTH_PARTS; i++) {
-        bytes[i] = result->never_freed[i].bytes;
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%.0f", i ? " " : "",
-                                 percent_of(bytes[i], result->summary.live_end_bytes));
-    }
-    section_line(page, "never freed", "%s block%s, %s; allocated in the tenths of the trace (%% of bytes): %s %s",
+    for (size_t i = 0; i < ANALYSIS_BIRTH_PARTS; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, " %.0f",
+                                 percent_of(result->never_freed[i].bytes, result->summary.live_end_bytes));
+    section_line(page, "never freed", "%s block%s, %s; allocated in the tenths of the trace (%% of bytes):%s",
                  COUNT(result->summary.live_end_blocks), plural_of(result->summary.live_end_blocks),
-                 BYTES(result->summary.live_end_bytes), text,
-                 page->draws ? sparkline_format(bytes, ANALYSIS_BIRTH_PARTS, line) : "");
+                 BYTES(result->summary.live_end_bytes), text);
 }
 
 static enum err lives_print(const struct analysis_result *result, const struct info_page *page) {
     const struct log_histogram *ages = &result->lives[LIFE_ALLOCATIONS].histogram;
     const struct log_histogram *volumes = &result->lives[LIFE_BYTES].histogram;
     const struct log_histogram *times = &result->lives[LIFE_TIME].histogram;
-    section_begin("lifetimes, from allocation to free; reallocs keep a block alive");
+    section_begin("lifetimes (from allocation to free, through reallocs)");
     section_line(page, "freed", "%s of %s blocks", COUNT(result->freed_count), COUNT(result->allocation_count));
     if (result->inherited_freed_count)
         section_line(page, "inherited", "%s of them (%s) were allocated before the trace begins",
@@ -542,17 +559,16 @@ static enum err lives_print(const struct analysis_result *result, const struct i
                  percent_of(ages->cells[0], result->freed_count));
     section_line(page, "LIFO", "%.1f %% freed as the youngest live block of the thread that allocated it",
                  percent_of(result->lifo_count, result->freed_count));
-    section_line(page, "allocations",
-                 "meanwhile: half of the blocks up to %s, 90 %% up to %s, 99 %% up to %s, longest %s",
+    section_line(page, "allocations", "meanwhile: p50 %s, p90 %s, p99 %s, longest %s",
                  COUNT(log_histogram_quantile(ages, 500)), COUNT(log_histogram_quantile(ages, 900)),
                  COUNT(log_histogram_quantile(ages, 990)), COUNT(ages->max));
-    section_line(page, "bytes", "requested meanwhile: half up to %s, 90 %% up to %s, 99 %% up to %s, longest %s",
+    section_line(page, "bytes", "requested meanwhile: p50 %s, p90 %s, p99 %s, longest %s",
                  BYTES(log_histogram_quantile(volumes, 500)), BYTES(log_histogram_quantile(volumes, 900)),
                  BYTES(log_histogram_quantile(volumes, 990)), BYTES(volumes->max));
     if (result->summary.timed_count)
-        section_line(page, "time", "half up to %s, 90 %% up to %s, 99 %% up to %s, longest %s",
-                     DURATION(log_histogram_quantile(times, 500)), DURATION(log_histogram_quantile(times, 900)),
-                     DURATION(log_histogram_quantile(times, 990)), DURATION(times->max));
+        section_line(page, "time", "p50 %s, p90 %s, p99 %s, longest %s", DURATION(log_histogram_quantile(times, 500)),
+                     DURATION(log_histogram_quantile(times, 900)), DURATION(log_histogram_quantile(times, 990)),
+                     DURATION(times->max));
     enum err err = ERR_OK;
     for (int clock = 0; clock < LIFE_CLOCK_COUNT && !err; clock++)
         if (clock != LIFE_TIME || result->summary.timed_count)
@@ -572,7 +588,8 @@ static enum err change_table_print(const struct analysis_result *result, uint64_
     uint64_t most = 0;
     for (size_t i = 0; i < SIZE_CHANGE_COUNT; i++)
         most = reallocs->changes[i] > most ? reallocs->changes[i] : most;
-    struct info_table table = table_begin(page, 5, most);
+    struct info_table table;
+    table_begin(&table, page, 5, most);
     head_set(&table, heads);
     for (size_t i = 0; i < SIZE_CHANGE_COUNT; i++) {
         if (!reallocs->changes[i] && !reallocs->block_changes[i])
@@ -598,9 +615,9 @@ static enum err reallocs_print(const struct analysis_result *result, const struc
         return ERR_OK;
     uint64_t same = reallocs->changes[SIZE_CHANGE_SAME];
     section_begin("reallocs of blocks");
-    section_line(page, "", "%s: %.1f %% grow, %.1f %% shrink, %.1f %% keep the size", COUNT(whole),
+    section_line(page, "reallocs", "%s: %.1f %% grow, %.1f %% shrink, %.1f %% keep the size", COUNT(whole),
                  percent_of(grown, whole), percent_of(whole - grown - same, whole), percent_of(same, whole));
-    section_line(page, "per block", "%s block%s; half of them up to %s reallocs, 90 %% up to %s, most %s",
+    section_line(page, "per block", "%s block%s with reallocs: p50 %s, p90 %s, most %s",
                  COUNT(reallocs->per_block.count), plural_of(reallocs->per_block.count),
                  COUNT(log_histogram_quantile(&reallocs->per_block, 500)),
                  COUNT(log_histogram_quantile(&reallocs->per_block, 900)), COUNT(reallocs->per_block.max));
@@ -628,11 +645,12 @@ static size_t threads_rank(const struct analysis_result *result, struct tally_en
 }
 
 static enum err thread_table_print(const struct analysis_result *result, const struct info_page *page) {
-    static const char *const heads[] = {"thread",   "operations", "share",      "requests",
-                                        "of bytes", "frees",      "takes over", "gives away"};
+    static const char *const heads[] = {"thread",   "operations", "share", "requests",
+                                        "of bytes", "frees",      "takes", "gives"};
     struct tally_entry ranked[SHOWN_THREADS];
     size_t shown = threads_rank(result, ranked);
-    struct info_table table = table_begin(page, 8, shown ? ranked[0].count : 0);
+    struct info_table table;
+    table_begin(&table, page, 8, shown ? ranked[0].count : 0);
     head_set(&table, heads);
     for (size_t i = 0; i < shown; i++) {
         const struct analysis_thread *thread = &result->threads[ranked[i].key];
@@ -652,7 +670,8 @@ static enum err thread_table_print(const struct analysis_result *result, const s
 static enum err pair_table_print(const struct analysis_result *result, const struct info_page *page) {
     static const char *const heads[] = {"from thread", "to thread", "blocks", "share", "bytes"};
     size_t shown = result->pair_count < SHOWN_PAIRS ? result->pair_count : SHOWN_PAIRS;
-    struct info_table table = table_begin(page, 5, shown ? result->pairs[0].count : 0);
+    struct info_table table;
+    table_begin(&table, page, 5, shown ? result->pairs[0].count : 0);
     head_set(&table, heads);
     for (size_t i = 0; i < shown; i++) {
         const struct tally_entry *pair = &result->pairs[i];

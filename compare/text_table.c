@@ -64,6 +64,11 @@ void text_table_set(struct text_table *table, size_t column, const char *format,
     va_end(arguments);
 }
 
+void text_table_set_at(struct text_table *table, size_t row, size_t column, const char *text) {
+    assert(row < table->row_count && column < table->columns);
+    snprintf(table->rows[row].cells[column], CELL_BYTES, "%s", text);
+}
+
 void text_table_left(struct text_table *table, size_t column) {
     assert(column < table->columns);
     table->left[column] = true;
@@ -90,6 +95,14 @@ static void widths_measure(const struct text_table *table, size_t widths[COLUMNS
             if (length > widths[column])
                 widths[column] = length;
         }
+}
+
+size_t text_table_width(const struct text_table *table) {
+    size_t widths[COLUMNS_MAX], used = 0;
+    widths_measure(table, widths);
+    for (size_t column = 0; column < table->columns; column++)
+        used += widths[column] + (column ? GAP : 0);
+    return used;
 }
 
 /* One past the last column of the block that begins at `from`; a block has at least one column. */
@@ -140,6 +153,8 @@ void text_wrap_print(const char *lead, const char *text, size_t width, FILE *out
     fputs(lead, out);
     for (const char *word = text; *word;) {
         size_t length = strcspn(word, " ");
+        if (strncmp(word + length, " %", 2) == 0) /* a number and its sign stay together */
+            length += 1 + strcspn(word + length + 1, " ");
         if (used > indent && used + 1 + length > width) {
             fprintf(out, "\n%*s", (int)indent, "");
             used = indent;

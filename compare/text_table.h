@@ -25,6 +25,12 @@ void text_table_set(struct text_table *table, size_t column, const char *format,
 /** Aligns a column to the left. To be used for the last one: nothing is printed behind its texts. */
 void text_table_left(struct text_table *table, size_t column);
 
+/** Sets a cell of an earlier row, counted from 0. */
+void text_table_set_at(struct text_table *table, size_t row, size_t column, const char *text);
+
+/** Columns of the page that the table takes when it is not broken. */
+size_t text_table_width(const struct text_table *table);
+
 /** Text that stands in place of all cells but the first of the last row. Borrowed. */
 void text_table_span(struct text_table *table, const char *text);
 

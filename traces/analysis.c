@@ -199,21 +199,23 @@ static inline enum err block_allocate(struct analysis *analysis, const struct ev
     struct analysis_result *result = &analysis->result;
     struct analysis_thread *thread = &result->threads[event->thread];
     struct block_record *record = &analysis->records[slot];
-    *record = (struct block_record){.size_bytes = event->size_bytes,
-                                    .first_bytes = event->size_bytes,
-                                    .maker = event->thread,
-                                    .allocator = event->thread,
-                                    .older = thread->youngest,
-                                    .class = (uint8_t)size_class_of(&result->classes, event->size_bytes),
-                                    .domain = domain,
-                                    .live = 1};
+    /* Copied as they are computed: loading them back as one would wait for all stores before it, cold ones too. */
+    uint64_t allocations = ++analysis->clocks[LIFE_ALLOCATIONS];
+    uint64_t bytes = analysis->clocks[LIFE_BYTES] += event->size_bytes;
+    *record = (struct block_record){
+        .size_bytes = event->size_bytes,
+        .first_bytes = event->size_bytes,
+        .births = {[LIFE_ALLOCATIONS] = allocations, [LIFE_BYTES] = bytes, [LIFE_TIME] = analysis->clocks[LIFE_TIME]},
+        .maker = event->thread,
+        .allocator = event->thread,
+        .older = thread->youngest,
+        .class = (uint8_t)size_class_of(&result->classes, event->size_bytes),
+        .domain = domain,
+        .live = 1};
     if (thread->youngest)
         analysis->records[thread->youngest].younger = slot;
     thread->youngest = slot;
     thread->allocation_count++;
-    analysis->clocks[LIFE_ALLOCATIONS]++;
-    analysis->clocks[LIFE_BYTES] += event->size_bytes;
-    memcpy(record->births, analysis->clocks, sizeof record->births);
     live_add(analysis, record);
     return request_count(analysis, event, domain);
 }

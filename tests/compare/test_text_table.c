@@ -80,9 +80,24 @@ static void a_spanning_text_replaces_the_cells(void **state) {
     text_table_destroy(table);
 }
 
+static void a_number_and_its_percent_sign_stay_on_one_line(void **state) {
+    (void)state;
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    text_wrap_print("lead ", "some 12.5 % of 100 %", 12, out);
+    fclose(out);
+    assert_string_equal(text, "lead some\n"
+                              "     12.5 %\n"
+                              "     of\n"
+                              "     100 %\n");
+    free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns_line_up),
+        cmocka_unit_test(a_number_and_its_percent_sign_stay_on_one_line),
         cmocka_unit_test(columns_are_counted_in_characters_not_bytes),
         cmocka_unit_test(a_narrow_page_breaks_the_table_and_repeats_the_names),
         cmocka_unit_test(a_spanning_text_replaces_the_cells),

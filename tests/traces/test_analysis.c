@@ -400,6 +400,16 @@ static void requests_check(const struct oracle *oracle, const struct analysis_re
     assert_int_equal(result->largest_count, count < ANALYSIS_TOP ? count : ANALYSIS_TOP);
     for (size_t i = 0; i < result->largest_count; i++)
         assert_int_equal(result->largest[i].size_bytes, sizes[i]);
+    for (size_t i = 0; i < result->largest_count; i++) { /* of equals, the first: those of the list and no others */
+        uint64_t operation = 0, earlier = 0, listed = 0;
+        for (size_t j = 0; operation + 1 < result->largest[i].operation; j++) {
+            operation += event_is_operation(oracle->events[j].kind);
+            earlier += event_makes_block(oracle->events[j].kind) && oracle->events[j].size_bytes == sizes[i];
+        }
+        for (size_t j = 0; j < i; j++)
+            listed += result->largest[j].size_bytes == sizes[i];
+        assert_int_equal(earlier, listed);
+    }
     struct tally_entry *tallies = calloc(count + 1, sizeof *tallies);
     for (size_t i = 0; i < count; i++) {
         distinct += !i || sizes[i] != sizes[i - 1];

@@ -46,6 +46,7 @@ static void classes_are_those_of_the_allocators(void **state) {
         uint64_t chunk = (size + 8 + 15) & ~(uint64_t)15;
         assert_int_equal(size_class_of(&classes, size), chunk < 32 ? 0 : (chunk - 32) / 16);
     }
+    assert_int_equal(classes.upper_bytes[63], 1032);
     size_classes_init(&classes, SIZE_SCHEME_JEMALLOC);
     assert_memory_equal(classes.upper_bytes, jemalloc, sizeof jemalloc);
     size_classes_init(&classes, SIZE_SCHEME_LOG2);
