@@ -25,6 +25,7 @@ struct record_values {
     uint64_t ring_bytes;
     uint64_t event_count_max;
     uint64_t duration_ns;
+    const char *time; /* NULL: no times; "": the default clock */
 };
 
 #define RECORD_FIELD(field) offsetof(struct record_values, field)
@@ -44,6 +45,9 @@ static const struct option_spec record_options[] = {
      "end the recording with the N-th event (10M, 1e6; default: no bound); the program runs on"},
     {"duration", 0, OPTION_DURATION, "TIME", RECORD_FIELD(duration_ns),
      "end the recording after this time (30s, 5m; default: no bound); the program runs on"},
+    {"time", 0, OPTION_TEXT_OPTIONAL, "coarse|fine", RECORD_FIELD(time),
+     "give every event its time: coarse (without a word), the kernel's tick of 1 to 10 ms; fine, nanoseconds (default: "
+     "no times)"},
     {0},
 };
 
@@ -113,6 +117,15 @@ static uint64_t bound_of(uint64_t value) {
     return value == UINT64_MAX ? 0 : value;
 }
 
+/* @return RECORD_TIME_COUNT: no such word. */
+static enum record_time time_of(const char *word) {
+    if (!word)
+        return RECORD_TIME_OFF;
+    if (!*word || strcmp(word, "coarse") == 0)
+        return RECORD_TIME_COARSE;
+    return strcmp(word, "fine") == 0 ? RECORD_TIME_FINE : RECORD_TIME_COUNT;
+}
+
 static enum err trace_record(const struct record_values *values, const char *path, char **argv,
                              struct recorded_file *file, struct trace_info *info, struct record_report *report,
                              struct diag *diag) {
@@ -121,7 +134,8 @@ static enum err trace_record(const struct record_values *values, const char *pat
                                      .shim_path = shim,
                                      .ring_bytes = values->ring_bytes,
                                      .event_count_max = bound_of(values->event_count_max),
-                                     .duration_ns = bound_of(values->duration_ns)};
+                                     .duration_ns = bound_of(values->duration_ns),
+                                     .time = time_of(values->time)};
     struct record_output output = {file, file_begin};
     enum err err = libexec_path("libmmrecord.so", shim, sizeof shim, diag);
     if (!err) /* before the program runs: an output that cannot be written should not cost a run */
@@ -186,6 +200,8 @@ static int record_main(const void *values, char **operands, size_t operand_count
     if (!ring_is_possible(options->ring_bytes))
         return message_failure("record: --ring wants a power of two from 4K to 1G, not %s",
                                units_format_bytes(options->ring_bytes, size));
+    if (time_of(options->time) == RECORD_TIME_COUNT)
+        return message_failure("record: --time is coarse or fine, not %s", options->time);
     if (!options->event_count_max || !options->duration_ns)
         return message_failure("record: --%s 0 would record nothing",
                                options->event_count_max ? "duration" : "max-events");
@@ -220,6 +236,9 @@ const struct command command_record = {
         "dies by "
         "that signal.\n"
         "With --max-events or --duration the recording ends there in the same way; the description says so.\n"
+        "With --time every event has the time at which an allocation returned or a free was called, since the "
+        "recording began. It never goes back: where the clocks of two threads and the order of their events disagree, "
+        "the order is right. Waiting for the recorder, where there is any, is in it.\n"
         "Exit code 0: the trace was written, whatever the program's own exit code was (a warning tells); 2: it was "
         "not: "
         "statically linked or setuid program, interpreter run with PYTHONMALLOC or -X dev, no event at all, no "
@@ -227,6 +246,7 @@ const struct command command_record = {
     .examples = "  mmreplay record -o app.yaml -- ./app --input data.txt\n"
                 "  mmreplay record -o batch.yaml --description 'nightly batch' -- python3 batch.py\n"
                 "  mmreplay record -o first.yaml --max-events 10M -- ./server\n"
+                "  mmreplay record -o phases.yaml --time -- ./app\n"
                 "  mmreplay record -- sh -c 'ulimit -s unlimited; exec ./solver'\n",
     .options = record_options,
     .values_bytes = sizeof(struct record_values),

@@ -65,7 +65,7 @@ static struct namer *namer_make(struct heard *heard, bool keeps_live) {
 
 /* `kind` may carry a domain and an alignment. */
 static void record_put(struct namer *namer, uint64_t kind, uint64_t pointer, uint64_t bytes, uint64_t serial) {
-    struct merged_record record = {kind << RECORD_KIND_SHIFT | pointer, bytes, serial};
+    struct merged_record record = {.what = kind << RECORD_KIND_SHIFT | pointer, .size_bytes = bytes, .serial = serial};
     assert_int_equal(namer_put(namer, &record, NULL), ERR_OK);
 }
 

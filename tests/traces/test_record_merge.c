@@ -19,7 +19,7 @@ struct bench {
     struct merge *merge;
     uint64_t order[1 << 16]; /* pointers in the order they came out */
     size_t order_count;
-    uint64_t last_bytes, last_serial;
+    uint64_t last_bytes, last_serial, last_ns;
 };
 
 static enum err order_note(void *ctx, const struct merged_record *record, struct diag *diag) {
@@ -28,6 +28,7 @@ static enum err order_note(void *ctx, const struct merged_record *record, struct
     bench->order[bench->order_count++] = record->what & RECORD_POINTER_MASK;
     bench->last_bytes = record->size_bytes;
     bench->last_serial = record->serial;
+    bench->last_ns = record->time_ns;
     return ERR_OK;
 }
 
@@ -178,6 +179,7 @@ static void memory_that_the_program_overwrote_is_an_error(void **state) {
 /* The namer: what it says about pointers that do not add up. */
 struct heard {
     struct event events[64];
+    uint64_t times_ns[64];
     size_t count;
 };
 
@@ -189,15 +191,23 @@ static enum err heard_put(void *ctx, const struct event *events, size_t count, s
     return ERR_OK;
 }
 
+static enum err heard_put_timed(void *ctx, const struct event *events, const uint64_t *times_ns, size_t count,
+                                struct diag *diag) {
+    struct heard *heard = ctx;
+    memcpy(heard->times_ns + heard->count, times_ns, count * sizeof *times_ns);
+    return heard_put(ctx, events, count, diag);
+}
+
 static enum err heard_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
     (void)diag;
     ((struct heard *)ctx)->count = 0;
-    *sink = (struct event_sink){.ctx = ctx, .put = heard_put};
+    *sink = (struct event_sink){.ctx = ctx, .put = heard_put, .put_timed = heard_put_timed};
     return ERR_OK;
 }
 
 static void name_put(struct namer *namer, unsigned kind, uint64_t pointer, uint64_t bytes, uint64_t serial) {
-    struct merged_record record = {(uint64_t)kind << RECORD_KIND_SHIFT | pointer, bytes, serial};
+    struct merged_record record = {
+        .what = (uint64_t)kind << RECORD_KIND_SHIFT | pointer, .size_bytes = bytes, .serial = serial};
     assert_int_equal(namer_put(namer, &record, NULL), ERR_OK);
 }
 
@@ -256,6 +266,53 @@ static void a_realloc_that_failed_leaves_the_block_alive(void **state) {
     namer_destroy(namer);
 }
 
+/* A clock record is of the records behind it in its own ring. */
+static void clocks_are_of_their_ring(void **state) {
+    (void)state;
+    struct bench *bench = bench_create();
+    const uint64_t clock = (uint64_t)RECORD_CLOCK << RECORD_KIND_SHIFT;
+    static const struct {
+        uint32_t ring;
+        uint64_t clock_ns; /* 0: as before */
+        uint64_t expected_ns;
+    } steps[] = {{0, 0, 0},   {1, 500, 500}, {0, 300, 300}, {1, 0, 500},
+                 {0, 0, 300}, {1, 501, 501}, {0, 0, 300},   {1, EVENT_TIME_END_NS - 1, EVENT_TIME_END_NS - 1}};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (steps[i].clock_ns)
+            raw_put(bench, steps[i].ring, clock, steps[i].clock_ns);
+        stamp_put(bench, steps[i].ring, i);
+        assert_int_equal(passes_run(bench, false), ERR_OK);
+        assert_int_equal(bench->order_count, i + 1);
+        assert_int_equal(bench->last_ns, steps[i].expected_ns);
+    }
+    raw_put(bench, 2, clock, EVENT_TIME_END_NS);
+    assert_int_equal(passes_run(bench, false), ERR_CHILD);
+    bench_destroy(bench);
+}
+
+static void clocks_that_disagree_with_the_order_give_way(void **state) {
+    (void)state;
+    static const uint64_t clocks_ns[] = {900, 1000, 1007, 1005, 1007, 1006, 1020};
+    static const uint64_t expected_ns[] = {0, 0, 7, 7, 7, 7, 20};
+    struct heard heard = {0};
+    struct namer *namer;
+    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin}, &namer), ERR_OK);
+    namer_time_keep(namer, 1000);
+    name_put(namer, RECORD_IMAGE, 0, 0, 1);
+    for (size_t i = 0; i < sizeof clocks_ns / sizeof clocks_ns[0]; i++) {
+        const struct merged_record record = {
+            .what = (uint64_t)RECORD_FREE << RECORD_KIND_SHIFT, .serial = 1 + i % 2, .time_ns = clocks_ns[i]};
+        assert_int_equal(namer_put(namer, &record, NULL), ERR_OK);
+    }
+    assert_int_equal(namer_flush(namer, NULL), ERR_OK);
+    size_t frees = 0;
+    for (size_t i = 0; i < heard.count; i++)
+        if (heard.events[i].kind == EVENT_FREE)
+            assert_int_equal(heard.times_ns[i], expected_ns[frees++]);
+    assert_int_equal(frees, sizeof clocks_ns / sizeof clocks_ns[0]);
+    namer_destroy(namer);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_number_that_is_missing_holds_everything_after_it),
@@ -267,6 +324,8 @@ int main(void) {
         cmocka_unit_test(an_old_address_may_be_taken_while_its_realloc_is_under_way),
         cmocka_unit_test(frees_that_nobody_saw_are_made_good_and_counted),
         cmocka_unit_test(a_realloc_that_failed_leaves_the_block_alive),
+        cmocka_unit_test(clocks_are_of_their_ring),
+        cmocka_unit_test(clocks_that_disagree_with_the_order_give_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include "traces/record/record_probe.h"
 #include "traces/record/record_session.h"
 #include "traces/record/record_stage.h"
+#include "traces/record/record_time.h"
 
 enum { REST_PASSES_MAX = 64 };
 
@@ -166,7 +167,9 @@ static enum err info_fill(const struct recorder *recorder, const struct record_r
     char *command = NULL;
     enum err err = record_command_text(recorder->options->argv, &command);
     if (!err)
-        err = record_host_describe(info);
+        err = record_host_describe(info, recorder->session.started);
+    if (!err)
+        err = record_time_describe(recorder->options->time, info);
     if (!err)
         err = trace_text_set(&info->program_command, command);
     if (!err)
@@ -206,6 +209,8 @@ static enum err recorder_create(struct recorder *recorder, struct diag *diag) {
     if (!err)
         err = merge_create(recorder->session.shared, (struct merge_consumer){recorder->namer, namer_put, namer_expect},
                            &recorder->merge);
+    if (!err && recorder->options->time)
+        namer_time_keep(recorder->namer, record_time_now_ns(recorder->options->time));
     return err ? diag_set(diag, err, NULL, "no memory or no thread for the recorder") : ERR_OK;
 }
 

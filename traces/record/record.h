@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "core/base/diag.h"
+#include "traces/record/record_ring.h"
 #include "traces/stream.h"
 #include "traces/trace.h"
 
@@ -36,6 +37,8 @@ struct record_options {
 
     uint64_t event_count_max; /**< the recording ends with this event; 0 = no bound */
     uint64_t duration_ns;     /**< … or after this time; 0 = no bound */
+
+    enum record_time time; /**< what events get their times from; the sink then gets them by put_timed */
 };
 
 /** What ended a recording, when it was not the program's end. */

@@ -26,18 +26,17 @@ static void cpu_text(char out[TEXT_BYTES]) {
         fclose(file);
 }
 
-static void date_text(char out[TEXT_BYTES]) {
-    time_t now = time(NULL);
+static void date_text(time_t date, char out[TEXT_BYTES]) {
     struct tm parts;
     out[0] = 0;
-    if (gmtime_r(&now, &parts))
+    if (gmtime_r(&date, &parts))
         strftime(out, TEXT_BYTES, "%Y-%m-%dT%H:%M:%SZ", &parts);
 }
 
-enum err record_host_describe(struct trace_info *info) {
+enum err record_host_describe(struct trace_info *info, time_t started) {
     char date[TEXT_BYTES], cpu[TEXT_BYTES], libc[TEXT_BYTES], kernel[2 * sizeof(struct utsname)] = "";
     struct utsname system;
-    date_text(date);
+    date_text(started, date);
     cpu_text(cpu);
     snprintf(libc, sizeof libc, "glibc %s", gnu_get_libc_version());
     if (uname(&system) == 0)

@@ -4,10 +4,15 @@
 #ifndef MMREPLAY_TRACES_RECORD_RECORD_HOST_H
 #define MMREPLAY_TRACES_RECORD_RECORD_HOST_H
 
+#include <time.h>
+
 #include "traces/trace.h"
 
-/** Fills capture_date, _tool, _cpu, _kernel, _libc and _page_bytes of `info`. @return ERR_OK, ERR_NOMEM. */
-enum err record_host_describe(struct trace_info *info);
+/**
+ * Fills capture_date, _tool, _cpu, _kernel, _libc and _page_bytes of `info`.
+ * @param started when the recording began. @return ERR_OK, ERR_NOMEM.
+ */
+enum err record_host_describe(struct trace_info *info, time_t started);
 
 /** The command as a shell would take it: words that need it are quoted. @return ERR_OK and *out owned, or ERR_NOMEM. */
 enum err record_command_text(char *const *argv, char **out);

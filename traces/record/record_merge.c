@@ -6,6 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "traces/event.h"
+
 enum {
     WINDOW_LOG2_MIN = 12,
     WINDOW_LIMIT = 1 << 20,     /* how far ahead records are taken out of their rings while things move */
@@ -18,6 +20,7 @@ struct merge_ring {
     uint64_t tail;
     uint64_t serial;
     uint64_t wide_bytes;
+    uint64_t time_ns;
     bool has_wide;
 };
 
@@ -136,6 +139,10 @@ static enum err record_take(struct merge *merge, struct merge_ring *ring, struct
         ring->has_wide = true;
         return ERR_OK;
     }
+    if (kind == RECORD_CLOCK) {
+        ring->time_ns = raw.how;
+        return raw.how < EVENT_TIME_END_NS ? ERR_OK : overwritten(diag);
+    }
     uint64_t distance = (uint32_t)((uint32_t)raw.how - (uint32_t)merge->next);
     if (kind == RECORD_NONE || kind >= RECORD_STAMPED_COUNT || distance > INT32_MAX)
         return overwritten(diag);
@@ -146,6 +153,7 @@ static enum err record_take(struct merge *merge, struct merge_ring *ring, struct
     }
     struct merged_record record = {.what = raw.what, .size_bytes = raw.how >> RECORD_HOW_SIZE_SHIFT};
     record.serial = ring->serial;
+    record.time_ns = ring->time_ns;
     if (ring->has_wide)
         record.size_bytes = ring->wide_bytes;
     ring->has_wide = false;

@@ -2,7 +2,7 @@
  * record_merge.h: records from many rings into one true order.
  *
  * Stamps are dense, so no watermark is needed: number n is passed on when it is there. Records that are ahead wait in a
- * window indexed by stamp. Cost: O(1) per record, whatever the number of threads. Memory: 24 bytes × how far threads
+ * window indexed by stamp. Cost: O(1) per record, whatever the number of threads. Memory: 32 bytes × how far threads
  * run apart, normally below 2^20 records; more only while one thread stands still between taking a number and showing
  * it.
  *
@@ -21,7 +21,8 @@
 struct merged_record {
     uint64_t what; /**< as in struct ring_record; 0 = nothing here */
     uint64_t size_bytes;
-    uint64_t serial; /**< of the thread */
+    uint64_t serial;  /**< of the thread */
+    uint64_t time_ns; /**< what its clock showed; 0: recorded without times */
 };
 
 struct merge_consumer {

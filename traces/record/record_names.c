@@ -64,8 +64,12 @@ struct namer {
     struct arena_runs arenas; /* of the current image, all of them from the first on, or none */
     uint8_t arena_log2;
     bool has_lost_arena;
+    bool is_timed;
+    uint64_t start_ns; /* what is 0 to the trace */
+    uint64_t now_ns;   /* the time of the event under way, since then */
     size_t run_count;
     struct event run[EVENTS_PER_RUN];
+    uint64_t times_ns[EVENTS_PER_RUN];
 };
 
 static uint64_t map_home(const struct pointer_map *map, uint64_t pointer) {
@@ -189,6 +193,11 @@ enum err namer_arenas_describe(const struct namer *namer, struct trace_info *inf
     return ERR_OK;
 }
 
+void namer_time_keep(struct namer *namer, uint64_t start_ns) {
+    namer->is_timed = true;
+    namer->start_ns = start_ns;
+}
+
 struct namer_counts namer_counts(const struct namer *namer) {
     return namer->counts;
 }
@@ -196,7 +205,8 @@ struct namer_counts namer_counts(const struct namer *namer) {
 enum err namer_flush(struct namer *namer, struct diag *diag) {
     size_t count = namer->run_count;
     namer->run_count = 0;
-    return count ? namer->sink.put(namer->sink.ctx, namer->run, count, diag) : ERR_OK;
+    return count ? event_sink_put(&namer->sink, namer->run, namer->is_timed ? namer->times_ns : NULL, count, diag)
+                 : ERR_OK;
 }
 
 /* A trace begins, and with it every count; threads get new numbers as they appear. */
@@ -240,6 +250,7 @@ static enum err threads_reserve(struct namer *namer, uint64_t serial) {
 }
 
 static enum err event_push(struct namer *namer, const struct event *event, struct diag *diag) {
+    namer->times_ns[namer->run_count] = namer->now_ns;
     namer->run[namer->run_count++] = *event;
     namer->counts.event_count++;
     namer->counts.operation_count += (uint64_t)event_is_operation(event->kind);
@@ -497,6 +508,8 @@ void namer_expect(void *ctx, uint64_t pointer) {
 
 enum err namer_put(void *ctx, const struct merged_record *record, struct diag *diag) {
     struct namer *namer = ctx;
+    if (record->time_ns > namer->start_ns + namer->now_ns)
+        namer->now_ns = record->time_ns - namer->start_ns;
     if ((record->what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK) == RECORD_IMAGE)
         return image_begin(namer, diag);
     if (!namer->has_sink || record->serial >= THREAD_COUNT_MAX)

@@ -36,6 +36,13 @@ struct namer_counts {
 enum err namer_create(const struct record_output *output, struct namer **out);
 void namer_destroy(struct namer *namer);
 
+/**
+ * Events go to the sink with times: those of their records, counted from `start_ns`, raised to that of the event before
+ * where threads' clocks and the order disagree. What is alive at a later beginning is made at the time of the first
+ * event. Before the first record.
+ */
+void namer_time_keep(struct namer *namer, uint64_t start_ns);
+
 /** From here on the live set can be taken. Before the first record. @return ERR_NOMEM. */
 enum err namer_live_keep(struct namer *namer);
 

@@ -12,12 +12,17 @@
  * the recorder skips holes only when their process image is dead.
  *
  * A ring describes itself: the first record of every owner is RECORD_CONTEXT.
+ *
+ * Time, when it is asked for: RECORD_CLOCK stands before a record when the clock shows something else than it did at
+ * the record before it in that ring. It is read before the stamp is taken, so stamps and clocks of two threads may
+ * disagree; the stamps are right.
  */
 #ifndef MMREPLAY_TRACES_RECORD_RECORD_RING_H
 #define MMREPLAY_TRACES_RECORD_RECORD_RING_H
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <time.h>
 
 /** Names the memory file to the shim: a path that can be opened, "/proc/<pid>/fd/<n>". */
 #define RECORD_ENVIRONMENT "MMREPLAY_RECORD"
@@ -52,6 +57,7 @@ enum record_kind {
     RECORD_STAMPED_COUNT,
     RECORD_CONTEXT = RECORD_STAMPED_COUNT, /**< word 1 = serial of the thread that the next records are of */
     RECORD_SIZE,                           /**< word 1 = the size of the next record, when 32 bits are too few */
+    RECORD_CLOCK,                          /**< word 1 = the clock, in ns, at the next records */
     RECORD_KIND_COUNT
 };
 
@@ -100,12 +106,26 @@ struct ring_control {
 /** How the events of an image are made. */
 enum record_mode { RECORD_MODE_OFF, RECORD_MODE_C, RECORD_MODE_DOMAINS };
 
+/** What the times of events are read from. */
+enum record_time {
+    RECORD_TIME_OFF,
+    RECORD_TIME_COARSE, /**< CLOCK_MONOTONIC_COARSE: the kernel's tick, 1 to 10 ms */
+    RECORD_TIME_FINE,   /**< CLOCK_MONOTONIC */
+    RECORD_TIME_COUNT
+};
+
+/** The clock for `time`, which is not RECORD_TIME_OFF. */
+static inline clockid_t record_time_clock(enum record_time time) {
+    return time == RECORD_TIME_COARSE ? CLOCK_MONOTONIC_COARSE : CLOCK_MONOTONIC;
+}
+
 struct record_shared {
     uint64_t magic;
     uint64_t shared_bytes; /**< size of this struct: both sides must be of one build */
     uint64_t ring_bytes;
     uint32_t ring_count;
     uint32_t recorder_pid;
+    uint32_t time;               /**< enum record_time; the recorder's wish */
     _Atomic uint32_t target_pid; /**< the only process that records */
     _Atomic uint32_t stopped;    /**< the recorder has given up: the program must not wait for it any more */
 

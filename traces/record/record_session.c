@@ -54,7 +54,8 @@ enum err session_create(const struct record_options *options, struct record_sess
     shared->ring_bytes = ring_bytes;
     shared->ring_count = ring_count;
     shared->recorder_pid = (uint32_t)getpid();
-    *out = (struct record_session){.shared = shared, .bytes = bytes, .fd = fd, .shim_fd = -1};
+    shared->time = options->time;
+    *out = (struct record_session){.shared = shared, .bytes = bytes, .fd = fd, .shim_fd = -1, .started = time(NULL)};
     return ERR_OK;
 }
 

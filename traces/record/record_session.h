@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "core/base/diag.h"
 #include "traces/record/record.h"
@@ -20,6 +21,7 @@ struct record_session {
     pid_t pid;   /**< 0 before spawn */
     bool has_ended;
     int wait_status;
+    time_t started; /**< when the session was made */
 };
 
 /** @return ERR_OK, ERR_USAGE (ring settings), ERR_IO. */

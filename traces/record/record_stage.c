@@ -10,7 +10,9 @@
 struct stage_run {
     struct stage *stage; /* whose events these are */
     size_t count;
+    bool is_timed;
     struct event events[STAGE_RUN_EVENTS];
+    uint64_t times_ns[STAGE_RUN_EVENTS];
 };
 
 /* What stages share. */
@@ -38,7 +40,7 @@ struct stage {
 static void run_push(const struct stage_run *run) {
     struct stage *stage = run->stage;
     struct diag diag = {0};
-    enum err err = stage->sink.put(stage->sink.ctx, run->events, run->count, &diag);
+    enum err err = event_sink_put(&stage->sink, run->events, run->is_timed ? run->times_ns : NULL, run->count, &diag);
     if (!err)
         return;
     pthread_mutex_lock(&stage->queue->mutex);
@@ -145,7 +147,8 @@ static enum err error_tell(const struct stage *stage, struct diag *diag) {
     return stage->err;
 }
 
-static enum err run_queue(void *ctx, const struct event *events, size_t count, struct diag *diag) {
+static enum err run_queue_timed(void *ctx, const struct event *events, const uint64_t *times_ns, size_t count,
+                                struct diag *diag) {
     struct stage *stage = ctx;
     struct stage_queue *queue = stage->queue;
     assert(count <= STAGE_RUN_EVENTS);
@@ -156,6 +159,9 @@ static enum err run_queue(void *ctx, const struct event *events, size_t count, s
     if (!err) {
         struct stage_run *run = &queue->runs[queue->put_count % STAGE_RUN_COUNT];
         memcpy(run->events, events, count * sizeof *events);
+        run->is_timed = times_ns != NULL;
+        if (times_ns)
+            memcpy(run->times_ns, times_ns, count * sizeof *times_ns);
         run->stage = stage;
         run->count = count;
         stage->queued_count++;
@@ -166,8 +172,12 @@ static enum err run_queue(void *ctx, const struct event *events, size_t count, s
     return err;
 }
 
+static enum err run_queue(void *ctx, const struct event *events, size_t count, struct diag *diag) {
+    return run_queue_timed(ctx, events, NULL, count, diag);
+}
+
 struct event_sink stage_sink(struct stage *stage) {
-    return (struct event_sink){.ctx = stage, .put = run_queue};
+    return (struct event_sink){.ctx = stage, .put = run_queue, .put_timed = run_queue_timed};
 }
 
 enum err stage_flush(struct stage *stage, struct diag *diag) {

@@ -13,7 +13,7 @@
 
 enum {
     STAGE_RUN_EVENTS = 1024, /**< the largest run that may be put at once */
-    STAGE_RUN_COUNT = 2048   /**< runs queued at most: 48 MiB, two million events */
+    STAGE_RUN_COUNT = 2048   /**< runs queued at most: 48 MiB (64 with times), two million events */
 };
 
 struct stage;

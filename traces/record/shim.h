@@ -11,6 +11,7 @@
  *     shim_exec.c   the exec family: tells the recorder that an image is about to be replaced
  *     shim_process.c  forks, children, ends: the tree of processes, when somebody follows it
  *     shim_ring.c   events into rings; threads
+ *     shim_time.c   the clock that events get their times from
  *     shim_start.c  finds the real functions and the recorder's memory
  */
 #ifndef MMREPLAY_TRACES_RECORD_SHIM_H
@@ -19,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "traces/event.h"
 #include "traces/record/record_ring.h"
@@ -43,7 +45,8 @@ struct shim_ring {
     struct ring_control *control; /* NULL: none claimed */
     struct ring_record *records;
     uint64_t head;
-    uint64_t limit; /* may write below this position without looking at the recorder's again */
+    uint64_t limit;   /* may write below this position without looking at the recorder's again */
+    uint64_t time_ns; /* what the last RECORD_CLOCK said */
 };
 
 /* A signal handler that interrupts the writing of a record writes to the ring of the next level. */
@@ -85,6 +88,8 @@ struct shim {
     uint32_t pid;
     _Atomic uint32_t fork_reported;
     _Atomic uint32_t *recorder_sleeps; /* where the recorder sleeps */
+    clockid_t clock;
+    int (*clock_read)(clockid_t, struct timespec *); /* NULL: events have no times */
     struct shim_real real;
 };
 
@@ -97,6 +102,9 @@ static inline unsigned shim_mode(void) {
 
 /* Decides once per process image what is recorded; from the first allocation or the constructor. */
 void shim_start(void);
+
+/* Finds the clock that the recorder asks for, if it does. */
+void shim_time_start(void);
 
 /* Prepares threads' ends; after the shared memory is there, before the first event. */
 void shim_ring_start(void);

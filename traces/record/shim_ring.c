@@ -25,7 +25,7 @@ static struct shim_ring commons;
 static uint64_t commons_serial = UINT64_MAX;
 static _Atomic uint32_t commons_owner; /* tid; 0 = free */
 
-enum { WAIT_NS = 20 * 1000 * 1000, RECORDS_PER_EVENT = 2 };
+enum { WAIT_NS = 20 * 1000 * 1000, RECORDS_PER_EVENT = 3 };
 
 static uint64_t stamp_take(void) {
     _Atomic uint64_t *counter = &shim.shared->stamp;
@@ -108,10 +108,14 @@ static inline void ring_push(struct shim_ring *ring, uint64_t what, uint64_t how
     ring->head++;
 }
 
-static inline void ring_publish(struct shim_ring *ring) {
-    atomic_store_explicit(&ring->control->head, ring->head, memory_order_release);
+static inline void recorder_look_in_turn(const struct shim_ring *ring) {
     if (__builtin_expect((ring->head & (RECORD_WAKE_PERIOD - 1)) == 0, 0))
         recorder_look();
+}
+
+static inline void ring_publish(struct shim_ring *ring) {
+    atomic_store_explicit(&ring->control->head, ring->head, memory_order_release);
+    recorder_look_in_turn(ring);
 }
 
 static void ring_top_raise(uint32_t top) {
@@ -133,6 +137,7 @@ static bool ring_claim(struct shim_ring *ring) {
         ring->records = (struct ring_record *)((char *)shared + record_ring_offset(shared, i));
         ring->head = atomic_load_explicit(&control->head, memory_order_relaxed);
         ring->limit = 0;
+        ring->time_ns = UINT64_MAX;
         ring->control = control;
         return true;
     }
@@ -161,15 +166,37 @@ static void ring_context(struct shim_ring *ring, uint64_t serial) {
         ring_push(ring, (uint64_t)RECORD_CONTEXT << RECORD_KIND_SHIFT, serial);
 }
 
-/* Space first, then the stamp, then the words: between taking a number and showing it there is no waiting. */
-static inline bool record_write(struct shim_ring *ring, uint64_t what, uint64_t size_bytes) {
-    if (!ring_has_space(ring))
-        return false;
+static inline void record_put(struct shim_ring *ring, uint64_t what, uint64_t size_bytes) {
     if (__builtin_expect(size_bytes > UINT32_MAX, 0))
         ring_push(ring, (uint64_t)RECORD_SIZE << RECORD_KIND_SHIFT, size_bytes);
     uint64_t stamp = stamp_take();
     ring_push(ring, what, (uint64_t)(uint32_t)size_bytes << RECORD_HOW_SIZE_SHIFT | (uint32_t)stamp);
     ring_publish(ring);
+}
+
+/* The clock is read before there may be a wait for space, and before the stamp. */
+static __attribute__((noinline)) bool timed_record_write(struct shim_ring *ring, uint64_t what, uint64_t size_bytes) {
+    struct timespec now;
+    shim.clock_read(shim.clock, &now);
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    if (!ring_has_space(ring))
+        return false;
+    if (now_ns != ring->time_ns) {
+        ring_push(ring, (uint64_t)RECORD_CLOCK << RECORD_KIND_SHIFT, now_ns);
+        recorder_look_in_turn(ring); /* going by twos must not miss its turn */
+    }
+    ring->time_ns = now_ns;
+    record_put(ring, what, size_bytes);
+    return true;
+}
+
+/* Space first, then the stamp, then the words: between taking a number and showing it there is no waiting. */
+static inline bool record_write(struct shim_ring *ring, uint64_t what, uint64_t size_bytes) {
+    if (__builtin_expect(shim.clock_read != NULL, 0))
+        return timed_record_write(ring, what, size_bytes);
+    if (!ring_has_space(ring))
+        return false;
+    record_put(ring, what, size_bytes);
     return true;
 }
 

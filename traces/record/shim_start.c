@@ -104,6 +104,7 @@ static unsigned session_begin(void) {
     struct shim_gate *gate = gate_create();
     if (!gate || !session_attach())
         return SHIM_OFF;
+    shim_time_start();
     shim_ring_start();
     shim_process_start();
     shim_event(RECORD_THREAD_START, 0, 0, 0, 0); /* and before it, by itself, RECORD_IMAGE */
