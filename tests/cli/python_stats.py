@@ -3,10 +3,10 @@
 recorded: before every new arena (PYTHONMALLOCSTATS), where the script asked for them, and, up to 3.11, at its end. All
 texts together must be equal, byte for byte.
 
-    python_stats.py MMREPLAY ARENA_POINTS STATS_MARK.so [VERSION [COUNT]]
+    python_stats.py MMREPLAY ARENA_POINTS STATS_MARK.so [PYTHON [COUNT]]
 
-Without a version the Python that runs this; with one, bin/python3.N beside the libpython of that version in a directory
-of MMREPLAY_LIBPYTHON_DIRS. Each script is recorded COUNT times (1). Exit code 77: no such Python here."""
+PYTHON is a path; or a version, 3.N: bin/python3.N beside its libpython in a directory of MMREPLAY_LIBPYTHON_DIRS; by
+default the Python that runs this. Each script is recorded COUNT times (1). Exit code 77: no such Python here."""
 import os
 import subprocess
 import sys
@@ -24,8 +24,8 @@ def skip(why):
 
 
 def python_find(version):
-    if not version:
-        return sys.executable
+    if not version or "/" in version:
+        return version or sys.executable
     for directory in os.environ.get("MMREPLAY_LIBPYTHON_DIRS", "").split(":"):
         python = os.path.join(os.path.dirname(directory), "bin", "python" + version)
         if directory and os.path.exists(os.path.join(directory, "libpython%s.so.1.0" % version)) and os.path.exists(python):
@@ -112,9 +112,9 @@ def compare(tools, python, version, script):
             return False
         counts = {what: sum(1 for _, w in points if w == what) for what in ("arena", "mark", "end")}
         assert counts["arena"] > 5 and counts["mark"] > 1, counts
-        print("%s on Python %s: %d operations; statistics texts before %d new arenas, at %d points of the script and "
-              "%d at the end: equal" % (script, version, operation_count(trace), counts["arena"], counts["mark"],
-                                        counts["end"]))
+        print("%s on Python %s: %d operations and %d statistics texts (%d before new arenas, %d asked for, %d at the end): "
+              "equal" % (script, version, operation_count(trace), len(points), counts["arena"], counts["mark"],
+                         counts["end"]))
         return True
 
 
