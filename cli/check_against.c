@@ -53,10 +53,12 @@ enum err check_against_open(const char *name, const char *settings, const char *
     return err;
 }
 
-static enum err trace_compile(const char *path, struct program *out, struct diag *diag) {
+static enum err trace_compile(const char *path, struct program *out, struct trace_arenas *arenas, struct diag *diag) {
     struct trace_reader *reader = NULL;
     struct event_source events;
     enum err err = trace_reader_open(path, &reader, diag);
+    if (!err)
+        err = trace_arenas_read(trace_reader_info(reader), arenas, diag);
     if (!err)
         err = trace_reader_events(reader, &events, diag);
     if (!err)
@@ -155,19 +157,24 @@ static void difference_print(const char *path, const struct side_by_side *sides)
 int check_against_run(const struct check_against *against, const char *path) {
     static struct side_by_side sides;
     struct program program;
+    struct trace_arenas arenas = {0};
     struct diag diag;
-    enum err err = trace_compile(path, &program, &diag);
-    if (err)
+    enum err err = trace_compile(path, &program, &arenas, &diag);
+    if (err) {
+        trace_arenas_clear(&arenas);
         return message_error(&diag);
+    }
     struct launch launch = {.worker_path = against->worker_path,
                             .program = &program,
                             .allocator = &against->allocator,
                             .compare_every = against->stats_every,
                             .residues = against->residues,
                             .residue_count = against->residue_count,
+                            .arenas = &arenas,
                             .cpu = -1};
     err = side_by_side_run(&launch, &sides, &diag);
     program_close(&program);
+    trace_arenas_clear(&arenas);
     if (err)
         return message_error(&diag);
     if (sides.result.difference)

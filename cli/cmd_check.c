@@ -36,7 +36,7 @@ static const struct option_spec check_options[] = {
     {"pool", 0, OPTION_TEXT, "SETTINGS", AT(pool),
      "of the pool, as behind pool: in 'mmreplay allocators' (default: those of CPython's version)"},
     {"residues", 0, OPTION_TEXT, "SIZE,…", AT(residues),
-     "distances of the arenas from an aligned address, in turn: 0,4K,12K (default 0)"},
+     "distances of the arenas from an aligned address, in turn: 0,4K,12K (default: those recorded, else 0)"},
     {0},
 };
 

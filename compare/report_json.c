@@ -167,6 +167,12 @@ static json_t *pinned_json(const struct allocator_result *result) {
                      pins_json(&reply->pins_at_end, align_bytes));
 }
 
+/* "own": as the settings say. */
+static json_t *arena_places_json(const struct allocator_result *result) {
+    static const char *const places[WORKER_ARENAS_COUNT] = {"own", "recorded_residues", "recorded"};
+    return json_string(places[result->probe.arenas % WORKER_ARENAS_COUNT]);
+}
+
 static json_t *settings_json(const struct allocator_result *result) {
     struct pool_config config;
     if (result->allocator.backend == WORKER_CPYTHON)
@@ -182,6 +188,7 @@ static json_t *settings_json(const struct allocator_result *result) {
                   "align_bytes", count_json(config.align_bytes), "threshold_bytes", count_json(config.threshold_bytes),
                   "pool_bytes", count_json(config.pool_bytes), "arena_bytes", count_json(config.arena_bytes),
                   "keep_count", count_json(config.keep_count));
+    json_object_set_new(settings, "arena_places", arena_places_json(result));
     json_object_set_new(settings, "debug_hooks", json_boolean(result->allocator.debug_hooks));
     for (size_t i = 0; pool_setting_at(i); i++) {
         char value[POOL_CONFIG_TEXT_BYTES];

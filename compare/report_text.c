@@ -340,24 +340,46 @@ static const char *settings_describe(const struct allocator *allocator, char *bu
     return buffer;
 }
 
+/* Where a pool's arenas lay, as far as that is not what its settings say; and why not where they were recorded. */
+static const char *arenas_describe(const struct report *report, size_t index, char *buffer, size_t buffer_bytes) {
+    const struct allocator_result *result = &report->experiment->results[index];
+    const struct worker_reply *reply = &result->memories[0].reply;
+    const struct trace_arenas *recorded = report->experiment->options.arenas;
+    char strayed[UNITS_TEXT_BYTES];
+    buffer[0] = '\0';
+    if (!recorded || !recorded->list.count || result->allocator.backend != WORKER_POOL)
+        return buffer;
+    if (reply->arenas == WORKER_ARENAS_RECORDED && !reply->arenas_strayed_count)
+        snprintf(buffer, buffer_bytes, ", where those of the recorded %s lay", recorded->interpreter);
+    else if (reply->arenas == WORKER_ARENAS_RECORDED)
+        snprintf(buffer, buffer_bytes, ", where those of the recorded %s lay but for %s, of which nothing was recorded",
+                 recorded->interpreter, units_format_count(reply->arenas_strayed_count, strayed));
+    else if (reply->arenas == WORKER_ARENAS_RESIDUES)
+        snprintf(buffer, buffer_bytes, ", each as far into a pool as those of the recorded %s", recorded->interpreter);
+    else
+        snprintf(buffer, buffer_bytes, ", not where those of the recorded %s lay", recorded->interpreter);
+    return buffer;
+}
+
 static enum err pool_print(const struct report *report, size_t index, size_t width, FILE *out) {
     const struct allocator_result *result = &report->experiment->results[index];
     const struct metric_value *values = report->sets[index].values;
     const struct worker_sample *const at[2] = {report_peak_sample(report, index), report_end_sample(report, index)};
     const struct pool_config *config = &result->probe.pool;
-    char settings[POOL_CONFIG_TEXT_BYTES + 16], arena[UNITS_TEXT_BYTES], pool[UNITS_TEXT_BYTES],
-        text[POOL_CONFIG_TEXT_BYTES + 512];
+    char settings[POOL_CONFIG_TEXT_BYTES + 16], arena[UNITS_TEXT_BYTES], pool[UNITS_TEXT_BYTES], places[192],
+        text[POOL_CONFIG_TEXT_BYTES + 768];
     if (!at[0] || !at[1])
         return ERR_OK;
     const struct pool_counts *counts = &at[1]->counts;
     int used = snprintf(
-        text, sizeof text, "%s%sarenas of %s in pools of %s: %" PRIu64 " mapped, %" PRIu64 " returned",
+        text, sizeof text, "%s%sarenas of %s in pools of %s%s: %" PRIu64 " mapped, %" PRIu64 " returned",
         result->allocator.debug_hooks
             ? "debug hooks add 24 bytes to a block (48 to one too large for pools), here part of the rounding; "
             : "",
         settings_describe(&result->allocator, settings, sizeof settings),
         units_format_bytes(config->arena_bytes, arena), units_format_bytes(config->pool_bytes, pool),
-        counts->arenas_mapped_count, counts->arenas_returned_count);
+        arenas_describe(report, index, places, sizeof places), counts->arenas_mapped_count,
+        counts->arenas_returned_count);
     if (!values[METRIC_ARENA_RETURN].reason)
         used += snprintf(text + used, sizeof text - (size_t)used, " (%.1f %%)",
                          100 * values[METRIC_ARENA_RETURN].estimate.value);

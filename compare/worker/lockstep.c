@@ -234,6 +234,22 @@ static void real_tell(const struct real_python *real, struct worker_reply *reply
     reply->pool = real->config;
 }
 
+/* Unless others were asked for, arenas lie as far behind a multiple of their size as the recorded ones. */
+static void recorded_residues_take(struct lockstep *lockstep, struct worker_shared *shared) {
+    const struct worker_request *request = &shared->request;
+    uint64_t *places = worker_recorded_places(shared);
+    uint64_t arena_bytes = request->recorded_bytes;
+    if (request->residue_count || !request->recorded_count || arena_bytes != lockstep->real.config.arena_bytes ||
+        arena_bytes != pool_config_get(lockstep->pool)->arena_bytes)
+        return;
+    for (uint64_t i = 0; i < request->recorded_count; i++)
+        places[i] %= arena_bytes;
+    for (int side = 0; side < LOCKSTEP_SIDE_COUNT; side++) {
+        lockstep->places[side].residues = places;
+        lockstep->places[side].residue_count = request->recorded_count;
+    }
+}
+
 enum err lockstep_pass_run(const struct program *program, struct worker_shared *shared, struct diag *diag) {
     static struct lockstep lockstep;
     const struct worker_request *request = &shared->request;
@@ -249,6 +265,7 @@ enum err lockstep_pass_run(const struct program *program, struct worker_shared *
     enum err err = lockstep_begin(&lockstep, request->python, request->settings, diag);
     if (err)
         return err;
+    recorded_residues_take(&lockstep, shared);
     real_tell(&lockstep.real, &shared->reply);
     shared->reply.operation_count = program->header->summary.operation_count;
     shared->reply.state = WORKER_RUNNING;

@@ -61,6 +61,9 @@ static void settings_change_what_they_say_and_nothing_else(void **state) {
     assert_int_equal(config.residue_count, 3);
     assert_int_equal(config.residues_bytes[1], 0x3000);
     assert_int_equal(parse_assert("residues=0").residue_count, 0);
+    assert_int_equal(parse_assert("residues=0").residues, POOL_RESIDUES_NONE);
+    assert_int_equal(parse_assert("residues=trace").residues, POOL_RESIDUES_TRACE);
+    assert_int_equal(parse_assert("residues=auto").residues, POOL_RESIDUES_AUTO);
     assert_int_equal(parse_assert("3.15,hugepages").arena_bytes, 2 << 20);
     assert_int_equal(parse_assert("3.15,hugepages=map,arena=4M").arena_bytes, 4 << 20);
 }
@@ -71,6 +74,9 @@ static void the_text_is_canonical(void **state) {
     text_assert("3.9,keep=0,arena=262144", "3.9,keep=0");
     text_assert("3.11,order=address,arena=256K,pool=4K", "3.11,arena=256K,pool=4K,order=address");
     text_assert("3.11,residues=4K+0x3000", "3.11,residues=0x1000+0x3000");
+    text_assert("3.11,residues=auto", "3.11");
+    text_assert("3.11,residues=0", "3.11,residues=0");
+    text_assert("3.11,keep=2,residues=trace", "3.11,keep=2,residues=trace");
     text_assert("3.11,source=malloc,bits=64", "3.11,source=malloc");
     text_assert("3.15,hugepages", "3.15,arena=2M,hugepages=advise");
 }
@@ -96,6 +102,8 @@ static void any_valid_settings_survive_the_text(void **state) {
             config.residue_count = 2 + random_below(&random, POOL_RESIDUES_MAX - 1);
             for (uint32_t k = 0; k < config.residue_count; k++)
                 config.residues_bytes[k] = 4096 * random_below(&random, (uint32_t)(config.pool_bytes / 4096 + 1));
+        } else {
+            config.residues = (uint8_t)random_below(&random, POOL_RESIDUES_COUNT);
         }
         if (pool_config_check(&config, NULL))
             continue;
@@ -129,13 +137,15 @@ static void refusals_name_the_fault(void **state) {
         {"order=fastest", "expected fullest|linear|emptiest|address", ERR_USAGE},
         {"3.9,,keep=1", "an empty setting", ERR_USAGE},
         {"3.9,", "an empty setting", ERR_USAGE},
-        {"residues=", "trace, 0 or sizes as 0x1000", ERR_USAGE},
-        {"residues=0x", "trace, 0 or sizes as 0x1000", ERR_USAGE},
-        {"residues=0x1000+", "trace, 0 or sizes as 0x1000", ERR_USAGE},
-        {"residues=0x1000+0x10g0", "trace, 0 or sizes as 0x1000", ERR_USAGE},
+        {"residues=", "expected auto, trace, 0 or sizes", ERR_USAGE},
+        {"residues=0x", "expected auto, trace, 0 or sizes", ERR_USAGE},
+        {"residues=0x1000+", "expected auto, trace, 0 or sizes", ERR_USAGE},
+        {"residues=0x1000+0x10g0", "expected auto, trace, 0 or sizes", ERR_USAGE},
         {"residues=0x4000", "residue 0x4000 is not a multiple of the page size 4096 below pool size 16384", ERR_USAGE},
         {"residues=0x800", "residue 0x800", ERR_USAGE},
         {"residues=0x1000,source=malloc", "residues need source=mmap", ERR_USAGE},
+        {"residues=trace,source=malloc", "residues need source=mmap", ERR_USAGE},
+        {"hugepages,residues=trace", "exclude each other", ERR_USAGE},
         {"hugepages,source=malloc", "hugepages need source=mmap", ERR_USAGE},
         {"hugepages,residues=0x1000", "exclude each other", ERR_USAGE},
         {"hugepages,arena=1M", "not a multiple of a huge page", ERR_USAGE},

@@ -313,6 +313,49 @@ static void clocks_that_disagree_with_the_order_give_way(void **state) {
     namer_destroy(namer);
 }
 
+static void arena_put(struct namer *namer, uint64_t address, uint64_t before) {
+    struct merged_record record = {
+        .what = (uint64_t)RECORD_ARENA << RECORD_KIND_SHIFT | (uint64_t)18 << RECORD_ALIGN_SHIFT | address,
+        .size_bytes = before,
+        .serial = 1};
+    assert_int_equal(namer_put(namer, &record, NULL), ERR_OK);
+}
+
+/* Of the places known after each of these: all from the first on, or none. */
+static void arenas_are_known_from_the_first_on_or_not_at_all(void **state) {
+    (void)state;
+    struct heard heard = {0};
+    struct namer *namer;
+    struct trace_info info = {0};
+    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin}, &namer), ERR_OK);
+    name_put(namer, RECORD_IMAGE, 0, 0, 1);
+    assert_int_equal(namer_arenas_describe(namer, &info), ERR_OK);
+    assert_null(info.capture_arena_places);
+    arena_put(namer, 0x7f0000800000, 0);
+    name_put(namer, RECORD_MALLOC, 0x1000, 10, 1);
+    arena_put(namer, 0x7f00007c0000, 1);
+    assert_int_equal(namer_arenas_describe(namer, &info), ERR_OK);
+    assert_string_equal(info.capture_arena_places, "8M -256K");
+    assert_int_equal(info.capture_arena_count, 2);
+    assert_int_equal(info.capture_arena_bytes, 256 << 10);
+    arena_put(namer, 0x7f0000780000, 3); /* the third is missing */
+    trace_info_clear(&info);
+    assert_int_equal(namer_arenas_describe(namer, &info), ERR_OK);
+    assert_null(info.capture_arena_places);
+    name_put(namer, RECORD_IMAGE, 0, 0, 1); /* an exec: anew */
+    arena_put(namer, 0x7f0000100000, 0);
+    assert_int_equal(namer_arenas_describe(namer, &info), ERR_OK);
+    assert_string_equal(info.capture_arena_places, "1M");
+    trace_info_clear(&info);
+    name_put(namer, RECORD_IMAGE, 0, 0, 1); /* the child of a fork: its first is not the first */
+    arena_put(namer, 0x7f0000100000, 5);
+    arena_put(namer, 0x7f0000200000, 0);
+    assert_int_equal(namer_arenas_describe(namer, &info), ERR_OK);
+    assert_null(info.capture_arena_places);
+    assert_int_equal(namer_flush(namer, NULL), ERR_OK);
+    namer_destroy(namer);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_number_that_is_missing_holds_everything_after_it),
@@ -326,6 +369,7 @@ int main(void) {
         cmocka_unit_test(a_realloc_that_failed_leaves_the_block_alive),
         cmocka_unit_test(clocks_are_of_their_ring),
         cmocka_unit_test(clocks_that_disagree_with_the_order_give_way),
+        cmocka_unit_test(arenas_are_known_from_the_first_on_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
