@@ -66,6 +66,10 @@ void merge_destroy(struct merge *merge) {
     free(merge);
 }
 
+uint64_t merge_next(const struct merge *merge) {
+    return merge->next;
+}
+
 uint64_t merge_hole_count(const struct merge *merge) {
     return merge->hole_count;
 }

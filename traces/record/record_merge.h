@@ -46,6 +46,9 @@ void merge_destroy(struct merge *merge);
  */
 enum err merge_pass(struct merge *merge, bool is_final, bool *progress, struct diag *diag);
 
+/** The number that comes next: all below it have been passed on, or were skipped. */
+uint64_t merge_next(const struct merge *merge);
+
 /** Numbers that were taken and never shown. */
 uint64_t merge_hole_count(const struct merge *merge);
 
