@@ -66,6 +66,10 @@ void merge_destroy(struct merge *merge) {
     free(merge);
 }
 
+void merge_rewind(struct merge *merge) {
+    merge->next = 0;
+}
+
 uint64_t merge_next(const struct merge *merge) {
     return merge->next;
 }

@@ -38,6 +38,9 @@ struct merge;
 enum err merge_create(struct record_shared *shared, struct merge_consumer consumer, struct merge **out);
 void merge_destroy(struct merge *merge);
 
+/** Before the first pass: the process has written since its memory was made; begin with the very first record. */
+void merge_rewind(struct merge *merge);
+
 /**
  * Takes what the rings hold and passes on what is next in order.
  * @param is_final the program is dead: what is not there will not come.

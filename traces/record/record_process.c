@@ -112,7 +112,10 @@ enum err process_attach(struct recorded_process *process, struct record_session 
     if (!err)
         err =
             merge_create(session->shared, (struct merge_consumer){process, record_put, record_expect}, &process->merge);
-    return err ? diag_set(diag, err, NULL, "no memory or no thread to record one more process") : ERR_OK;
+    if (err)
+        return diag_set(diag, err, NULL, "no memory or no thread to record one more process");
+    merge_rewind(process->merge);
+    return ERR_OK;
 }
 
 enum err process_step(struct recorded_process *process, bool is_final, bool *progress, struct diag *diag) {

@@ -25,6 +25,7 @@ enum {
     ENDS_PERIOD = 16, /* rounds between two looks for ends while there is always something to do */
     ENDS_AT_ONCE = 64,
     STATUS_PATIENCE_NS = 200 * 1000 * 1000, /* how long a parent is waited for that may tell how its child ended */
+    LINGERING_NS = 1000 * 1000 * 1000,
     RECENT_COUNT = 1024,
     REST_PASSES_MAX = 64
 };
@@ -63,6 +64,8 @@ struct record_tree {
     int shim_fd;
     struct rlimit files; /* that the program is to have; the recorder takes as many as it may */
     bool root_has_ended;
+    bool has_told; /* that it has */
+    uint64_t root_ended_ns;
 };
 
 static uint64_t now_ms(const struct record_tree *tree) {
@@ -286,6 +289,7 @@ static bool root_reap(struct record_tree *tree) {
     if (tree->root_has_ended)
         return false;
     tree->root_has_ended = guard_poll(&tree->report->wait_status);
+    tree->root_ended_ns = clock_now_ns();
     if (tree->root_has_ended && root) {
         status_set(root, tree->report->wait_status);
         process_has_ended(tree, root);
@@ -658,10 +662,23 @@ static enum err rest_drain(struct record_tree *tree) {
     return ERR_OK;
 }
 
+/* Once, when it will not be over in a moment. */
+static void lingering_tell(struct record_tree *tree) {
+    uint64_t others = 0;
+    if (!tree->root_has_ended || tree->has_told || clock_now_ns() - tree->root_ended_ns < LINGERING_NS)
+        return;
+    for (const struct recorded_process *process = tree->processes; process; process = process->next)
+        others += process->state != PROCESS_NAMED;
+    tree->has_told = true;
+    if (others && tree->output->program_ended)
+        tree->output->program_ended(tree->output->ctx, others);
+}
+
 static enum err tree_drain(struct record_tree *tree, struct diag *diag) {
     bool progress;
     enum err err = ERR_OK;
     while (!err && !tree_is_bounded(tree)) {
+        lingering_tell(tree);
         err = tree_round(tree, &progress, diag);
         if (err || progress)
             continue;

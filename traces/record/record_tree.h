@@ -43,6 +43,8 @@ struct record_tree_output {
     enum err (*finish)(void *ctx, void *trace, const struct trace_info *info, char **file, struct diag *diag);
     /** The trace is not wanted. Ends `trace`. */
     void (*discard)(void *ctx, void *trace);
+    /** May be NULL. The program that was started has ended, others of its tree go on for long, and are recorded. */
+    void (*program_ended)(void *ctx, uint64_t others_count);
 };
 
 /** What happened to all of them together. */
