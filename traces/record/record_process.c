@@ -23,6 +23,7 @@ struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint6
         return NULL;
     process->pid = pid;
     process->parent_pid = parent_pid;
+    process->guess_stamp = UINT64_MAX;
     process->begin_ms = begin_ms;
     process->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
     return process;
@@ -79,6 +80,11 @@ static enum err image_begin(struct recorded_process *process, const struct merge
 static enum err record_put(void *ctx, const struct merged_record *record, struct diag *diag) {
     struct recorded_process *process = ctx;
     unsigned kind = (unsigned)(record->what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK);
+    if (__builtin_expect(merge_next(process->merge) >= process->guess_stamp, 0)) {
+        enum err err = process->watcher.stamp_reached(process->watcher.ctx, process, diag);
+        if (err)
+            return err;
+    }
     if (kind == RECORD_PROCESS)
         return process->watcher.told(process->watcher.ctx, process, record, diag);
     if (kind == RECORD_IMAGE)

@@ -22,6 +22,8 @@ struct process_watcher {
     void *ctx;
     enum err (*told)(void *ctx, struct recorded_process *process, const struct merged_record *record,
                      struct diag *diag);
+    /** The number `guess_stamp` comes next. */
+    enum err (*stamp_reached)(void *ctx, struct recorded_process *process, struct diag *diag);
     /** A new image begins: the trace of the one before must end. */
     enum err (*image_over)(void *ctx, struct recorded_process *process, struct diag *diag);
 };
@@ -52,6 +54,8 @@ struct recorded_process {
     struct record_session *session; /**< borrowed; NULL while NAMED */
     uint64_t fork_number;           /**< of its parent, 0: unseen */
     uint64_t parent_stamp;
+    bool has_guess;       /**< what it inherits from a fork unseen has been taken */
+    uint64_t guess_stamp; /**< when to take what a child of an unseen fork inherits; UINT64_MAX: there is none */
     struct merge *merge;
     struct namer *namer;
     struct stage *stage;

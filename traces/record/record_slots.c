@@ -105,6 +105,7 @@ static bool slot_offer(struct slots *slots) {
         return false;
     struct control_slot *shown = &slots->control->slots[slot];
     atomic_store(&shown->is_told, 0);
+    atomic_store(&shown->is_heard, 0);
     atomic_store(&shown->failure, 0);
     atomic_store(&shown->claim, control_claim(SLOT_READY, 0));
     if (slot == slots->top) {
@@ -136,6 +137,12 @@ bool slots_next_claim(struct slots *slots, struct slot_claim *out) {
         return true;
     }
     return false;
+}
+
+void slots_answer(struct slots *slots, uint32_t slot) {
+    _Atomic uint32_t *word = &slots->control->slots[slot].is_heard;
+    atomic_store(word, 1);
+    syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
 void slots_release(struct slots *slots, uint32_t slot) {

@@ -45,6 +45,9 @@ void slots_fill(struct slots *slots);
 /** @return whether there was a claim that nobody has seen yet; then *out is filled, and it counts as seen. */
 bool slots_next_claim(struct slots *slots, struct slot_claim *out);
 
+/** What the process inherits is known: it may go on. */
+void slots_answer(struct slots *slots, uint32_t slot);
+
 /** The process has ended: the memory is given back and the slot used anew. */
 void slots_release(struct slots *slots, uint32_t slot);
 

@@ -349,8 +349,31 @@ static void execs_read(struct record_tree *tree, struct diag *diag) {
     }
 }
 
+/* The children of unseen forks that wait for this moment get what is alive now. */
+static enum err stamp_reached(void *ctx, struct recorded_process *parent, struct diag *diag) {
+    struct record_tree *tree = ctx;
+    uint64_t now = merge_next(parent->merge);
+    parent->guess_stamp = UINT64_MAX;
+    for (struct recorded_process *child = tree->processes; child; child = child->next) {
+        struct live_set live;
+        if (child->state != PROCESS_AWAITING || child->fork_number || child->has_guess ||
+            child->parent_pid != parent->pid)
+            continue;
+        if (child->parent_stamp > now) {
+            if (child->parent_stamp < parent->guess_stamp)
+                parent->guess_stamp = child->parent_stamp;
+            continue;
+        }
+        if (namer_live_take(parent->namer, &live))
+            return diag_set(diag, ERR_NOMEM, NULL, "out of memory for what a forked child inherits");
+        namer_inherit(child->namer, &live);
+        child->has_guess = true;
+    }
+    return ERR_OK;
+}
+
 static enum err claims_take(struct record_tree *tree, struct diag *diag) {
-    const struct process_watcher watcher = {tree, process_told, image_over};
+    const struct process_watcher watcher = {tree, process_told, stamp_reached, image_over};
     struct slot_claim claim;
     while (slots_next_claim(tree->slots, &claim)) {
         struct recorded_process *process = process_find(tree, claim.pid);
@@ -389,24 +412,29 @@ static void claim_hear(struct record_tree *tree, struct recorded_process *proces
                             strerror((int)failure));
 }
 
-/* A fork that its parent did not announce: what the parent has by now is the best there is. */
-static bool inheritance_guess(struct recorded_process *process, struct recorded_process *parent) {
-    struct live_set live = {0};
-    if (parent && parent->state == PROCESS_RUNNING && !parent->err && (!parent->has_ended || parent->is_busy) &&
-        merge_next(parent->merge) < process->parent_stamp)
-        return false;
-    if (parent && parent->namer && !namer_live_take(parent->namer, &live))
-        namer_inherit(process->namer, &live);
-    else
+/* A fork that its parent did not announce: what the parent has when it gets there, or has by now, if it is past. */
+static bool inheritance_guess(struct record_tree *tree, struct recorded_process *process,
+                              struct recorded_process *parent) {
+    if (process->has_guess)
+        return true;
+    if (!parent || parent->state < PROCESS_AWAITING || parent->err) {
         process->has_lost_inheritance = true;
-    return true;
+        return true;
+    }
+    bool has_more = parent->state == PROCESS_AWAITING || !parent->has_ended || parent->is_busy;
+    if (has_more && merge_next(parent->merge) < process->parent_stamp) {
+        if (process->parent_stamp < parent->guess_stamp)
+            parent->guess_stamp = process->parent_stamp;
+        return false;
+    }
+    return stamp_reached(tree, parent, NULL) == ERR_OK && process->has_guess;
 }
 
 /* @return whether the process may run: its inheritance is there, or will never be. */
 static bool inheritance_take(struct record_tree *tree, struct recorded_process *process) {
     struct recorded_process *parent = process_find(tree, process->parent_pid);
     if (!process->fork_number)
-        return inheritance_guess(process, parent);
+        return inheritance_guess(tree, process, parent);
     struct tree_fork *fork = fork_find(tree, process->parent_pid, process->fork_number);
     if (!fork) {
         process->has_lost_inheritance = !parent || parent->err;
@@ -576,8 +604,10 @@ static bool process_advance(struct record_tree *tree, struct recorded_process *p
     bool progress = false;
     if (process->state == PROCESS_CLAIMING)
         claim_hear(tree, process);
-    if (process->state == PROCESS_AWAITING && inheritance_take(tree, process))
+    if (process->state == PROCESS_AWAITING && inheritance_take(tree, process)) {
         process->state = PROCESS_RUNNING;
+        slots_answer(tree->slots, process->slot);
+    }
     if (process->state != PROCESS_RUNNING || process->err)
         return false;
     enum err err = process_step(process, process->has_ended, &progress, &process->diag);
