@@ -130,16 +130,20 @@ static enum record_time time_of(const char *word) {
     return strcmp(word, "fine") == 0 ? RECORD_TIME_FINE : RECORD_TIME_COUNT;
 }
 
+static struct record_options options_of(const struct record_values *values, char **argv, const char *shim_path) {
+    return (struct record_options){.argv = argv,
+                                   .shim_path = shim_path,
+                                   .ring_bytes = values->ring_bytes,
+                                   .event_count_max = bound_of(values->event_count_max),
+                                   .duration_ns = bound_of(values->duration_ns),
+                                   .time = time_of(values->time)};
+}
+
 static enum err trace_record(const struct record_values *values, const char *path, char **argv,
                              struct recorded_file *file, struct trace_info *info, struct record_report *report,
                              struct diag *diag) {
     char shim[4096];
-    struct record_options options = {.argv = argv,
-                                     .shim_path = shim,
-                                     .ring_bytes = values->ring_bytes,
-                                     .event_count_max = bound_of(values->event_count_max),
-                                     .duration_ns = bound_of(values->duration_ns),
-                                     .time = time_of(values->time)};
+    const struct record_options options = options_of(values, argv, shim);
     struct record_output output = {file, file_begin};
     enum err err = libexec_path("libmmrecord.so", shim, sizeof shim, diag);
     if (!err) /* before the program runs: an output that cannot be written should not cost a run */
@@ -197,11 +201,7 @@ static int following_run(const struct record_values *values, const char *path, c
     char shim[4096];
     int signal_number = 0;
     struct diag diag;
-    const struct record_options options = {.argv = argv,
-                                           .shim_path = shim,
-                                           .ring_bytes = values->ring_bytes,
-                                           .event_count_max = bound_of(values->event_count_max),
-                                           .duration_ns = bound_of(values->duration_ns)};
+    const struct record_options options = options_of(values, argv, shim);
     const struct record_follow follow = {path, &options, values_describe, values};
     if (libexec_path("libmmrecord.so", shim, sizeof shim, &diag))
         return message_error(&diag);

@@ -121,6 +121,8 @@ enum err process_attach(struct recorded_process *process, struct record_session 
     if (err)
         return diag_set(diag, err, NULL, "no memory or no thread to record one more process");
     merge_rewind(process->merge);
+    if (process->clock_start_ns)
+        namer_time_keep(process->namer, process->clock_start_ns);
     return ERR_OK;
 }
 
@@ -154,7 +156,10 @@ char *process_command(const struct recorded_process *process) {
 
 static enum err info_copy_host(struct trace_info *info, const struct trace_info *host) {
     info->capture_page_bytes = host->capture_page_bytes;
-    enum err err = trace_text_set(&info->capture_date, host->capture_date);
+    info->capture_clock_resolution_ns = host->capture_clock_resolution_ns;
+    enum err err = trace_text_set(&info->capture_clock, host->capture_clock);
+    if (!err)
+        err = trace_text_set(&info->capture_date, host->capture_date);
     if (!err)
         err = trace_text_set(&info->capture_tool, host->capture_tool);
     if (!err)

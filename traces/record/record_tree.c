@@ -20,6 +20,7 @@
 #include "traces/record/record_probe.h"
 #include "traces/record/record_process.h"
 #include "traces/record/record_slots.h"
+#include "traces/record/record_time.h"
 
 enum {
     ENDS_PERIOD = 16, /* rounds between two looks for ends while there is always something to do */
@@ -56,6 +57,7 @@ struct record_tree {
     struct stage *stage; /* that all others share the queue of; has no sink itself */
     int epoll;
     uint32_t round;
+    uint64_t clock_start_ns;     /* by the clock of --time; 0: events have no times */
     struct record_bounds bounds; /* of all together: how long, how many events, and whether somebody asked to end */
     uint64_t exec_seen;
     uint32_t recent[RECENT_COUNT]; /* pids that have been finished */
@@ -385,6 +387,7 @@ static enum err claims_take(struct record_tree *tree, struct diag *diag) {
         }
         process->slot = claim.slot;
         process->state = PROCESS_CLAIMING;
+        process->clock_start_ns = tree->clock_start_ns;
         enum err err =
             process_attach(process, &tree->slots->sessions[claim.slot], tree->stage, tree->output, &watcher, diag);
         if (err)
@@ -736,6 +739,7 @@ static enum err tree_start(struct record_tree *tree, struct diag *diag) {
     session->claim_word = &slot->claim;
     session->files_max = &tree->files;
     bounds_start(&tree->bounds, tree->options);
+    tree->clock_start_ns = tree->options->time ? record_time_now_ns(tree->options->time) : 0;
     enum err err = session_spawn(session, tree->options, diag);
     if (err)
         return err;
@@ -756,7 +760,8 @@ static enum err tree_create(struct record_tree *tree, struct diag *diag) {
     enum err err = slots_create(tree->options, &tree->slots, diag);
     if (!err && (err = stage_create(&tree->stage)))
         diag_set(diag, err, NULL, "no memory or no thread for the recorder");
-    if (!err && record_host_describe(&tree->host))
+    if (!err && (record_host_describe(&tree->host, slots_first(tree->slots)->started) ||
+                 record_time_describe(tree->options->time, &tree->host)))
         err = out_of_memory(diag);
     return err;
 }
