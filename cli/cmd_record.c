@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/message.h"
 #include "cli/paths.h"
+#include "cli/record_follow.h"
 #include "core/base/units.h"
 #include "formats/native_writer.h"
 #include "traces/record/record.h"
@@ -26,6 +27,7 @@ struct record_values {
     uint64_t event_count_max;
     uint64_t duration_ns;
     const char *time; /* NULL: no times; "": the default clock */
+    bool follow;
 };
 
 #define RECORD_FIELD(field) offsetof(struct record_values, field)
@@ -41,6 +43,8 @@ static const struct option_spec record_options[] = {
     {"licence", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(licence), "under what terms the trace may be used"},
     {"ring", 0, OPTION_BYTES, "SIZE", RECORD_FIELD(ring_bytes),
      "shared memory per thread, a power of two from 4K to 1G (default: 1M)"},
+    {"follow", 0, OPTION_FLAG, NULL, RECORD_FIELD(follow),
+     "record every process that comes from COMMAND, too: NAME.PID.yaml each, and NAME.yaml lists them"},
     {"max-events", 0, OPTION_AMOUNT, "N", RECORD_FIELD(event_count_max),
      "end the recording with the N-th event (10M, 1e6; default: no bound); the program runs on"},
     {"duration", 0, OPTION_DURATION, "TIME", RECORD_FIELD(duration_ns),
@@ -126,16 +130,20 @@ static enum record_time time_of(const char *word) {
     return strcmp(word, "fine") == 0 ? RECORD_TIME_FINE : RECORD_TIME_COUNT;
 }
 
+static struct record_options options_of(const struct record_values *values, char **argv, const char *shim_path) {
+    return (struct record_options){.argv = argv,
+                                   .shim_path = shim_path,
+                                   .ring_bytes = values->ring_bytes,
+                                   .event_count_max = bound_of(values->event_count_max),
+                                   .duration_ns = bound_of(values->duration_ns),
+                                   .time = time_of(values->time)};
+}
+
 static enum err trace_record(const struct record_values *values, const char *path, char **argv,
                              struct recorded_file *file, struct trace_info *info, struct record_report *report,
                              struct diag *diag) {
     char shim[4096];
-    struct record_options options = {.argv = argv,
-                                     .shim_path = shim,
-                                     .ring_bytes = values->ring_bytes,
-                                     .event_count_max = bound_of(values->event_count_max),
-                                     .duration_ns = bound_of(values->duration_ns),
-                                     .time = time_of(values->time)};
+    const struct record_options options = options_of(values, argv, shim);
     struct record_output output = {file, file_begin};
     enum err err = libexec_path("libmmrecord.so", shim, sizeof shim, diag);
     if (!err) /* before the program runs: an output that cannot be written should not cost a run */
@@ -185,6 +193,24 @@ static int recording_run(const struct record_values *values, const char *path, c
     return err ? EXIT_CODE_FAILURE : EXIT_CODE_DONE;
 }
 
+static enum err values_describe(const void *ctx, struct trace_info *info) {
+    return info_describe(ctx, info);
+}
+
+static int following_run(const struct record_values *values, const char *path, char **argv) {
+    char shim[4096];
+    int signal_number = 0;
+    struct diag diag;
+    const struct record_options options = options_of(values, argv, shim);
+    const struct record_follow follow = {path, &options, values_describe, values};
+    if (libexec_path("libmmrecord.so", shim, sizeof shim, &diag))
+        return message_error(&diag);
+    int code = record_follow_run(&follow, &signal_number);
+    if (signal_number)
+        signal_follow(signal_number);
+    return code;
+}
+
 static int record_main(const void *values, char **operands, size_t operand_count) {
     const struct record_values *options = values;
     (void)operand_count;
@@ -205,7 +231,7 @@ static int record_main(const void *values, char **operands, size_t operand_count
     if (!options->event_count_max || !options->duration_ns)
         return message_failure("record: --%s 0 would record nothing",
                                options->event_count_max ? "duration" : "max-events");
-    return recording_run(options, path, operands);
+    return options->follow ? following_run(options, path, operands) : recording_run(options, path, operands);
 }
 
 const struct command command_record = {

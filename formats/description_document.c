@@ -163,6 +163,19 @@ const yaml_node_t *description_document_find(struct description_document *docume
     return node;
 }
 
+const yaml_node_t *description_document_in(struct description_document *document, const yaml_node_t *mapping,
+                                           const char *key) {
+    return mapping_get(document, mapping, key, strlen(key));
+}
+
+const yaml_node_t *description_document_entry(struct description_document *document, const char *key, size_t index) {
+    const yaml_node_t *node = description_document_find(document, key);
+    if (!node || node->type != YAML_SEQUENCE_NODE)
+        return NULL;
+    const yaml_node_item_t *items = node->data.sequence.items.start;
+    return index < (size_t)(node->data.sequence.items.top - items) ? node_get(document, items[index]) : NULL;
+}
+
 enum err description_document_fault(struct description_document *document, const yaml_node_t *node, enum err err,
                                     struct diag *diag, const char *format, ...) {
     char text[sizeof diag->text];
@@ -212,6 +225,17 @@ static enum err text_check(struct description_document *document, const char *na
 static enum err mapping_check(struct description_document *document, const char *name, const yaml_node_t *node,
                               const cyaml_schema_field_t *fields, struct diag *diag);
 
+static enum err sequence_check(struct description_document *document, const char *name, const yaml_node_t *node,
+                               const cyaml_schema_value_t *entry, struct diag *diag) {
+    if (node->type != YAML_SEQUENCE_NODE)
+        return description_document_fault(document, node, ERR_FORMAT, diag, "\"%s\" must be a list", name);
+    enum err err = ERR_OK;
+    for (const yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top && !err;
+         item++)
+        err = mapping_check(document, name, node_get(document, *item), entry->mapping.fields, diag);
+    return err;
+}
+
 static enum err pair_check(struct description_document *document, const char *name, const yaml_node_t *mapping,
                            const yaml_node_pair_t *pair, const cyaml_schema_field_t *fields, struct diag *diag) {
     char shown[SHOWN_BYTES + 4];
@@ -228,6 +252,8 @@ static enum err pair_check(struct description_document *document, const char *na
                                           node_show(key, shown), name);
     if (field->value.type == CYAML_MAPPING)
         return mapping_check(document, field->key, value, field->value.mapping.fields, diag);
+    if (field->value.type == CYAML_SEQUENCE)
+        return sequence_check(document, field->key, value, field->value.sequence.entry, diag);
     return text_check(document, field->key, value, diag);
 }
 

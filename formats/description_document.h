@@ -28,6 +28,11 @@ void description_document_close(struct description_document *document);
 /** The value of the key at a path ("events.count"), or NULL. */
 const yaml_node_t *description_document_find(struct description_document *document, const char *key_path);
 
+/** The value of a key of a mapping; the i-th entry of the sequence that a key at the top holds. NULL: there is none. */
+const yaml_node_t *description_document_in(struct description_document *document, const yaml_node_t *mapping,
+                                           const char *key);
+const yaml_node_t *description_document_entry(struct description_document *document, const char *key, size_t index);
+
 /** A fault at a node (NULL: the document's start). @return err. */
 enum err description_document_fault(struct description_document *document, const yaml_node_t *node, enum err err,
                                     struct diag *diag, const char *format, ...) __attribute__((format(printf, 5, 6)));

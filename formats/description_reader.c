@@ -175,37 +175,12 @@ enum err description_parse(const char *path, const char *text, size_t bytes, str
     return err;
 }
 
-/* Reads up to `room` bytes of a file. */
-static enum err file_read(const char *path, char *to, size_t room, size_t *bytes, struct diag *diag) {
-    int fd = -1;
-    size_t used = 0;
-    enum err err = regular_file_open(path, "cannot open", &fd, diag);
-    if (err)
-        return err;
-    for (;;) {
-        ssize_t got = read(fd, to + used, room - used);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            err = diag_errno(diag, ERR_IO, path, "cannot read");
-            close(fd);
-            return err;
-        }
-        used += (size_t)got;
-        if (got == 0 || used == room)
-            break;
-    }
-    close(fd);
-    *bytes = used;
-    return ERR_OK;
-}
-
 enum err description_load(const char *path, struct trace_info *out, struct diag *diag) {
     size_t bytes = 0;
     char *text = malloc(DESCRIPTION_BYTES_MAX + 1);
     if (!text)
         return diag_set(diag, ERR_NOMEM, path, "out of memory");
-    enum err err = file_read(path, text, DESCRIPTION_BYTES_MAX + 1, &bytes, diag);
+    enum err err = regular_file_read(path, text, DESCRIPTION_BYTES_MAX + 1, &bytes, diag);
     if (!err)
         err = description_parse(path, text, bytes, out, diag);
     free(text);

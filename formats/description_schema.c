@@ -24,7 +24,8 @@
     X(lost, LEAF_NUMBER, false, capture_lost_count)                                                                    \
     X(refused, LEAF_NUMBER, false, capture_refused_count)                                                              \
     X(inherited_blocks, LEAF_NUMBER, false, capture_inherited_blocks)                                                  \
-    X(inherited_bytes, LEAF_NUMBER, false, capture_inherited_bytes)
+    X(inherited_bytes, LEAF_NUMBER, false, capture_inherited_bytes)                                                    \
+    X(inherited_uncertain, LEAF_NUMBER, false, capture_inherited_uncertain)
 
 #define HOST_LEAVES(X)                                                                                                 \
     X(cpu, LEAF_TEXT, false, capture_cpu)                                                                              \

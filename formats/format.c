@@ -9,6 +9,7 @@
 #include "formats/format_table.h"
 #include "formats/native_reader.h"
 #include "formats/regular_file.h"
+#include "formats/tree_index.h"
 
 static const struct format *const formats[] = {&native_format};
 enum { FORMATS = sizeof formats / sizeof formats[0] };
@@ -36,10 +37,34 @@ static enum err head_read(const char *path, char head[FORMAT_HEAD_BYTES], size_t
     return err;
 }
 
+/* Not a trace, but the list of some. */
+static enum err index_told(const char *path, struct diag *diag) {
+    struct trace_tree tree;
+    enum { NAMED_MAX = 3 };
+    char named[512] = "";
+    size_t count = 0;
+    enum err err = tree_index_load(path, &tree, diag);
+    if (err)
+        return err;
+    for (size_t i = 0; i < tree.process_count; i++) {
+        size_t used = strlen(named);
+        if (!tree.processes[i].file)
+            continue;
+        if (count++ < NAMED_MAX)
+            snprintf(named + used, sizeof named - used, "%s%s", used ? ", " : "", tree.processes[i].file);
+    }
+    trace_tree_clear(&tree);
+    return diag_set(diag, ERR_FORMAT, path,
+                    "this lists the %zu trace%s of a process tree; give one of them: %s%s (info shows the list)", count,
+                    count == 1 ? "" : "s", named, count > NAMED_MAX ? ", …" : "");
+}
+
 /* An unrecognised file: what could have been given; a native trace's events file is a likely mistake. */
 static enum err format_unknown(const char *path, const char *head, size_t bytes, struct diag *diag) {
     static const char events_mark[] = {0x1f, (char)0x8b, 8, 4};
     char known[256] = "";
+    if (tree_index_recognise(head, bytes))
+        return index_told(path, diag);
     if (bytes > 14 && memcmp(head, events_mark, sizeof events_mark) == 0 && head[12] == 'M' && head[13] == 'R')
         return diag_set(diag, ERR_FORMAT, path, "this is the events file of a trace; give the NAME.yaml beside it");
     for (size_t i = 0; i < FORMATS; i++) {

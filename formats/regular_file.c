@@ -32,3 +32,27 @@ enum err regular_file_open(const char *path, const char *failure, int *out, stru
         *out = fd;
     return err;
 }
+
+enum err regular_file_read(const char *path, char *to, size_t room, size_t *bytes, struct diag *diag) {
+    int fd = -1;
+    size_t used = 0;
+    enum err err = regular_file_open(path, "cannot open", &fd, diag);
+    if (err)
+        return err;
+    for (;;) {
+        ssize_t got = read(fd, to + used, room - used);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            err = diag_errno(diag, ERR_IO, path, "cannot read");
+            close(fd);
+            return err;
+        }
+        used += (size_t)got;
+        if (got == 0 || used == room)
+            break;
+    }
+    close(fd);
+    *bytes = used;
+    return ERR_OK;
+}

@@ -8,19 +8,21 @@
 
 #include "formats/events_layout.h"
 #include "formats/regular_file.h"
+#include "formats/tree_index.h"
 
 enum { HEAD_BYTES = 4096 };
 
 /* The first line that is neither blank nor a comment nor the mark of a document begins with the key. */
 static bool head_is_description(const char *head, size_t bytes) {
-    static const char key[] = "mmreplay:";
+    static const char key[] = "mmreplay:", index_key[] = TREE_INDEX_KEY ":";
     const char *end = head + bytes;
     while (head < end) {
         const char *newline = memchr(head, '\n', (size_t)(end - head));
         size_t length = (size_t)((newline ? newline : end) - head);
         bool passes = !length || *head == '#' || *head == '\r' || (length >= 3 && memcmp(head, "---", 3) == 0);
         if (!passes)
-            return length >= sizeof key - 1 && memcmp(head, key, sizeof key - 1) == 0;
+            return (length >= sizeof key - 1 && memcmp(head, key, sizeof key - 1) == 0) ||
+                   (length >= sizeof index_key - 1 && memcmp(head, index_key, sizeof index_key - 1) == 0);
         head += length + (newline != NULL);
     }
     return false;
@@ -70,5 +72,5 @@ static enum err target_check(const char *path, bool (*is_ours)(const char *head,
 
 enum err trace_target_check(const char *yaml_path, const char *events_path, struct diag *diag) {
     enum err err = target_check(yaml_path, head_is_description, "the description of a trace", diag);
-    return err ? err : target_check(events_path, head_is_events, "the events file of a trace", diag);
+    return err || !events_path ? err : target_check(events_path, head_is_events, "the events file of a trace", diag);
 }

@@ -54,6 +54,7 @@ struct trace_info {
     uint64_t capture_inherited_bytes;
     char *capture_clock; /**< what the times of events were read from: "CLOCK_MONOTONIC"; NULL: no times */
     uint64_t capture_clock_resolution_ns; /**< between two readings that differ; 0: not stated */
+    uint64_t capture_inherited_uncertain; /**< operations of which it is not known whether they came before */
     char *capture_end;                    /**< how the program ended: "exit 0", "signal 11 (SIGSEGV)" */
     char *events_file;                    /**< name of the events file, beside the YAML */
     char *events_sha256;                  /**< 64 hex digits */

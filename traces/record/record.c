@@ -133,15 +133,6 @@ static void report_fill(const struct recorder *recorder, struct record_report *r
     report->wait_status = session->wait_status;
 }
 
-static enum err python_describe(const char *version, struct trace_info *info) {
-    char text[64];
-    int length = (int)strcspn(version, " ");
-    snprintf(text, sizeof text, "%.*s", length, version);
-    enum err err = trace_text_set(&info->program_version, text);
-    snprintf(text, sizeof text, "CPython %.*s", length, version);
-    return err ? err : trace_text_set(&info->program_interpreter, text);
-}
-
 /* How it ended, and what of it is not here. */
 static const char *end_describe(const struct recorder *recorder, char *buffer, size_t buffer_bytes) {
     const struct record_session *session = &recorder->session;
@@ -175,7 +166,7 @@ static enum err info_fill(const struct recorder *recorder, const struct record_r
     if (!err)
         err = trace_text_set(&info->capture_end, end_describe(recorder, end, sizeof end));
     if (!err && version[0])
-        err = python_describe(version, info);
+        err = record_python_describe(version, info);
     info->capture_lost_count = report->lost_count + report->unknown_free_count + report->missed_free_count;
     info->capture_refused_count = atomic_load(&shared->refused_count);
     info->capture_inherited_blocks = report->inherited_block_count;

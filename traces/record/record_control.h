@@ -38,6 +38,8 @@ struct control_slot {
     uint64_t fork_number;     /**< which fork of the parent's; 0 = one that the parent did not see coming */
     uint64_t parent_stamp;    /**< of a fork unseen: the parent had taken this many numbers by then, or a few fewer */
     _Atomic uint32_t is_told; /**< the process has filled in the rest */
+    _Atomic uint32_t
+        is_heard; /**< futex: the recorder knows what it inherits; who comes of a fork unseen waits for it */
     _Atomic uint32_t failure; /**< errno: it could not open the memory file and is not recorded */
 };
 

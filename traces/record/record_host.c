@@ -101,3 +101,12 @@ const char *record_end_text(int wait_status, char *buffer, size_t buffer_bytes) 
     snprintf(buffer, buffer_bytes, name ? "signal %d (SIG%s)" : "signal %d", number, name);
     return buffer;
 }
+
+enum err record_python_describe(const char *version, struct trace_info *info) {
+    char text[64];
+    int length = (int)strcspn(version, " ");
+    snprintf(text, sizeof text, "%.*s", length, version);
+    enum err err = trace_text_set(&info->program_version, text);
+    snprintf(text, sizeof text, "CPython %.*s", length, version);
+    return err ? err : trace_text_set(&info->program_interpreter, text);
+}

@@ -17,6 +17,9 @@ enum err record_host_describe(struct trace_info *info, time_t started);
 /** The command as a shell would take it: words that need it are quoted. @return ERR_OK and *out owned, or ERR_NOMEM. */
 enum err record_command_text(char *const *argv, char **out);
 
+/** Sets program_version and _interpreter from what Py_GetVersion() said. @return ERR_OK, ERR_NOMEM. */
+enum err record_python_describe(const char *version, struct trace_info *info);
+
 /** "exit 0", "signal 11 (SIGSEGV)": how a process ended, from its wait status. @return buffer. */
 const char *record_end_text(int wait_status, char *buffer, size_t buffer_bytes);
 

@@ -66,6 +66,14 @@ void merge_destroy(struct merge *merge) {
     free(merge);
 }
 
+void merge_rewind(struct merge *merge) {
+    merge->next = 0;
+}
+
+uint64_t merge_next(const struct merge *merge) {
+    return merge->next;
+}
+
 uint64_t merge_hole_count(const struct merge *merge) {
     return merge->hole_count;
 }

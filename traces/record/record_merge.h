@@ -38,6 +38,9 @@ struct merge;
 enum err merge_create(struct record_shared *shared, struct merge_consumer consumer, struct merge **out);
 void merge_destroy(struct merge *merge);
 
+/** Before the first pass: the process has written since its memory was made; begin with the very first record. */
+void merge_rewind(struct merge *merge);
+
 /**
  * Takes what the rings hold and passes on what is next in order.
  * @param is_final the program is dead: what is not there will not come.
@@ -45,6 +48,9 @@ void merge_destroy(struct merge *merge);
  * @return the consumer's errors, ERR_CHILD (nonsense in the shared memory), ERR_NOMEM, ERR_LIMIT.
  */
 enum err merge_pass(struct merge *merge, bool is_final, bool *progress, struct diag *diag);
+
+/** The number that comes next: all below it have been passed on, or were skipped. */
+uint64_t merge_next(const struct merge *merge);
 
 /** Numbers that were taken and never shown. */
 uint64_t merge_hole_count(const struct merge *merge);

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "traces/record/record_control.h"
 #include "traces/record/record_guard.h"
 
 extern char **environ;
@@ -55,7 +56,8 @@ enum err session_create(const struct record_options *options, struct record_sess
     shared->ring_count = ring_count;
     shared->recorder_pid = (uint32_t)getpid();
     shared->time = options->time;
-    *out = (struct record_session){.shared = shared, .bytes = bytes, .fd = fd, .shim_fd = -1, .started = time(NULL)};
+    *out = (struct record_session){
+        .shared = shared, .bytes = bytes, .fd = fd, .address_fd = fd, .shim_fd = -1, .started = time(NULL)};
     return ERR_OK;
 }
 
@@ -102,7 +104,7 @@ static enum err environment_make(struct record_session *session, const char *shi
     made.words = calloc(count + 3, sizeof *made.words);
     if (asprintf(&made.preload, "LD_PRELOAD=%s%s%s", spelled, others && *others ? ":" : "", others ? others : "") < 0)
         made.preload = NULL;
-    if (asprintf(&made.address, RECORD_ENVIRONMENT "=/proc/%d/fd/%d", (int)getpid(), session->fd) < 0)
+    if (asprintf(&made.address, RECORD_ENVIRONMENT "=/proc/%d/fd/%d", (int)getpid(), session->address_fd) < 0)
         made.address = NULL;
     if (!made.words || !made.preload || !made.address) {
         environment_free(&made);
@@ -126,6 +128,10 @@ static void child_run(struct record_session *session, char *const *argv, char *c
     if (guard_wants_group())
         setpgid(0, 0);
     atomic_store(&session->shared->target_pid, (uint32_t)getpid());
+    if (session->claim_word)
+        atomic_store(session->claim_word, control_claim(SLOT_CLAIMED, (uint32_t)getpid()));
+    if (session->files_max)
+        setrlimit(RLIMIT_NOFILE, session->files_max);
     execvpe(argv[0], argv, environment);
     int failure = errno;
     ssize_t ignored = write(report_fd, &failure, sizeof failure);

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -17,8 +18,11 @@ struct record_session {
     struct record_shared *shared; /**< mapped; NULL before create */
     uint64_t bytes;
     int fd;
-    int shim_fd; /**< -1, or what a shim path that LD_PRELOAD cannot spell is reached by */
-    pid_t pid;   /**< 0 before spawn */
+    int address_fd; /**< of what the environment of the program names: this memory, or a tree's control memory */
+    _Atomic uint64_t *claim_word;   /**< NULL, or where the program's pid goes before it runs (record_control.h) */
+    const struct rlimit *files_max; /**< NULL, or the limit on descriptors that the program is to have */
+    int shim_fd;                    /**< -1, or what a shim path that LD_PRELOAD cannot spell is reached by */
+    pid_t pid;                      /**< 0 before spawn */
     bool has_ended;
     int wait_status;
     time_t started; /**< when the session was made */

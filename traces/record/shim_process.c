@@ -149,6 +149,19 @@ static void slot_tell(struct control_slot *slot, enum control_came came, uint32_
     slot->parent_stamp = came == CAME_FORK ? atomic_load(&shim.shared->stamp) : 0;
 }
 
+/*
+ * A fork that nobody announced: until the recorder knows what the parent has, this child waits, and with it the parent
+ * that waits for its child.
+ */
+static void slot_await(struct control_slot *slot) {
+    struct timespec timeout = {.tv_nsec = WAIT_NS};
+    while (!atomic_load(&slot->is_heard) && !atomic_load(&control->stopped) &&
+           (kill((pid_t)control->recorder_pid, 0) == 0 || errno != ESRCH)) {
+        recorder_call();
+        syscall(SYS_futex, &slot->is_heard, FUTEX_WAIT, 0, &timeout, NULL, 0);
+    }
+}
+
 /* Claims a slot and maps its memory. */
 static struct record_shared *slot_enter(enum control_came came, uint32_t parent_pid, uint64_t fork_number) {
     uint32_t pid = (uint32_t)getpid();
@@ -165,6 +178,8 @@ static struct record_shared *slot_enter(enum control_came came, uint32_t parent_
         atomic_store(&slot->failure, (uint32_t)(errno ? errno : EIO));
     atomic_store(&slot->is_told, 1);
     recorder_call();
+    if (shared && came == CAME_FORK && !fork_number)
+        slot_await(slot);
     return shared;
 }
 

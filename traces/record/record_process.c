@@ -1,0 +1,241 @@
+#include "traces/record/record_process.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "traces/record/record_host.h"
+
+/* What the shared memory says of an image, copied while it is the present one. */
+struct image_texts {
+    uint32_t command_bytes;
+    char command[RECORD_COMMAND_BYTES];
+    char python_version[RECORD_TEXT_BYTES];
+    uint64_t refused_count;
+    uint64_t lost_count;
+};
+
+struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint64_t begin_ms) {
+    struct recorded_process *process = calloc(1, sizeof *process);
+    if (!process)
+        return NULL;
+    process->pid = pid;
+    process->parent_pid = parent_pid;
+    process->guess_stamp = UINT64_MAX;
+    process->begin_ms = begin_ms;
+    process->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    return process;
+}
+
+void process_destroy(struct recorded_process *process) {
+    if (!process)
+        return;
+    process_trace_drop(process);
+    if (process->pidfd >= 0)
+        close(process->pidfd);
+    merge_destroy(process->merge);
+    namer_destroy(process->namer);
+    stage_destroy(process->stage);
+    free(process->texts);
+    free(process);
+}
+
+static void texts_look(struct recorded_process *process) {
+    const struct record_shared *shared = process->session->shared;
+    struct image_texts *texts = process->texts;
+    if (atomic_load(&shared->image_count) != process->image_count || atomic_load(&shared->exec_pending))
+        return; /* already of the next one, or about to be */
+    texts->command_bytes = shared->command_bytes < RECORD_COMMAND_BYTES ? shared->command_bytes : RECORD_COMMAND_BYTES;
+    memcpy(texts->command, shared->command, sizeof texts->command);
+    memcpy(texts->python_version, shared->python_version, sizeof texts->python_version);
+    texts->python_version[RECORD_TEXT_BYTES - 1] = 0;
+    texts->refused_count = atomic_load(&shared->refused_count);
+    texts->lost_count = atomic_load(&shared->lost_count);
+}
+
+/* Called when the namer begins a trace; nothing is queued for an earlier one. */
+static enum err trace_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
+    struct recorded_process *process = ctx;
+    struct event_sink real;
+    enum err err =
+        process->output->begin(process->output->ctx, process->pid, process->kept_count, &process->trace, &real, diag);
+    if (err)
+        return err;
+    stage_begin(process->stage, real);
+    *sink = stage_sink(process->stage);
+    return ERR_OK;
+}
+
+static enum err image_begin(struct recorded_process *process, const struct merged_record *record, struct diag *diag) {
+    enum err err = process->image_count ? process->watcher.image_over(process->watcher.ctx, process, diag) : ERR_OK;
+    if (err)
+        return err;
+    process->image_count++;
+    memset(process->texts, 0, sizeof *process->texts);
+    return namer_put(process->namer, record, diag);
+}
+
+static enum err record_put(void *ctx, const struct merged_record *record, struct diag *diag) {
+    struct recorded_process *process = ctx;
+    unsigned kind = (unsigned)(record->what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK);
+    if (__builtin_expect(merge_next(process->merge) >= process->guess_stamp, 0)) {
+        enum err err = process->watcher.stamp_reached(process->watcher.ctx, process, diag);
+        if (err)
+            return err;
+    }
+    if (kind == RECORD_PROCESS)
+        return process->watcher.told(process->watcher.ctx, process, record, diag);
+    if (kind == RECORD_IMAGE)
+        return image_begin(process, record, diag);
+    if (__builtin_expect(process->open_fork_count, 0))
+        process->uncertain_count += record->serial != process->open_fork_serial;
+    return namer_put(process->namer, record, diag);
+}
+
+static void record_expect(void *ctx, uint64_t pointer) {
+    struct recorded_process *process = ctx;
+    namer_expect(process->namer, pointer);
+}
+
+enum err process_attach(struct recorded_process *process, struct record_session *session, struct stage *beside,
+                        const struct record_tree_output *output, const struct process_watcher *watcher,
+                        struct diag *diag) {
+    const struct record_output begins = {process, trace_begin};
+    process->session = session;
+    session->pid = (pid_t)process->pid;
+    process->output = output;
+    process->watcher = *watcher;
+    process->texts = calloc(1, sizeof *process->texts);
+    enum err err = process->texts ? ERR_OK : ERR_NOMEM;
+    if (!err)
+        err = beside ? stage_join(beside, &process->stage) : stage_create(&process->stage);
+    if (!err)
+        err = namer_create(&begins, &process->namer);
+    if (!err)
+        err = namer_live_keep(process->namer);
+    if (!err)
+        err =
+            merge_create(session->shared, (struct merge_consumer){process, record_put, record_expect}, &process->merge);
+    if (err)
+        return diag_set(diag, err, NULL, "no memory or no thread to record one more process");
+    merge_rewind(process->merge);
+    if (process->clock_start_ns)
+        namer_time_keep(process->namer, process->clock_start_ns);
+    return ERR_OK;
+}
+
+enum err process_step(struct recorded_process *process, bool is_final, bool *progress, struct diag *diag) {
+    enum err err = merge_pass(process->merge, is_final, progress, diag);
+    if (!err && !*progress) {
+        session_reap_rings(process->session);
+        texts_look(process);
+    }
+    return err;
+}
+
+uint64_t process_own_operation_count(const struct recorded_process *process) {
+    struct namer_counts counts = namer_counts(process->namer);
+    return counts.operation_count - counts.inherited_block_count;
+}
+
+char *process_command(const struct recorded_process *process) {
+    enum { WORDS_MAX = RECORD_COMMAND_BYTES / 2 };
+    char *words[WORDS_MAX + 1], copy[RECORD_COMMAND_BYTES + 1], *text = NULL;
+    size_t count = 0;
+    if (!process->texts || !process->texts->command_bytes)
+        return NULL;
+    memcpy(copy, process->texts->command, process->texts->command_bytes);
+    copy[process->texts->command_bytes] = 0;
+    for (size_t at = 0; at < process->texts->command_bytes && count < WORDS_MAX; at += strlen(copy + at) + 1)
+        words[count++] = copy + at;
+    words[count] = NULL;
+    return record_command_text(words, &text) ? NULL : text;
+}
+
+static enum err info_copy_host(struct trace_info *info, const struct trace_info *host) {
+    info->capture_page_bytes = host->capture_page_bytes;
+    info->capture_clock_resolution_ns = host->capture_clock_resolution_ns;
+    enum err err = trace_text_set(&info->capture_clock, host->capture_clock);
+    if (!err)
+        err = trace_text_set(&info->capture_date, host->capture_date);
+    if (!err)
+        err = trace_text_set(&info->capture_tool, host->capture_tool);
+    if (!err)
+        err = trace_text_set(&info->capture_cpu, host->capture_cpu);
+    if (!err)
+        err = trace_text_set(&info->capture_kernel, host->capture_kernel);
+    return err ? err : trace_text_set(&info->capture_libc, host->capture_libc);
+}
+
+static enum err info_fill(const struct recorded_process *process, const struct trace_info *host,
+                          const struct tree_process *row, struct trace_info *info) {
+    struct namer_counts counts = namer_counts(process->namer);
+    enum err err = info_copy_host(info, host);
+    if (!err)
+        err = trace_text_set(&info->program_command, row->command);
+    if (!err)
+        err = trace_text_set(&info->capture_end, row->end);
+    if (!err && process->texts->python_version[0])
+        err = record_python_describe(process->texts->python_version, info);
+    if (!err)
+        err = namer_arenas_describe(process->namer, info);
+    info->capture_lost_count = row->lost_count;
+    info->capture_refused_count = process->texts->refused_count;
+    info->capture_inherited_blocks = counts.inherited_block_count;
+    info->capture_inherited_bytes = counts.inherited_bytes;
+    info->capture_inherited_uncertain = process->inherited_uncertain_count;
+    return err;
+}
+
+static enum err trace_keep(struct recorded_process *process, const struct trace_info *host, struct tree_process *row,
+                           struct diag *diag) {
+    struct trace_info info = {0};
+    void *trace = process->trace;
+    enum err err = info_fill(process, host, row, &info);
+    if (err) {
+        diag_set(diag, err, NULL, "out of memory");
+    } else {
+        process->trace = NULL;
+        process->kept_count++;
+        err = process->output->finish(process->output->ctx, trace, &info, &row->file, diag);
+    }
+    trace_info_clear(&info);
+    return err;
+}
+
+static enum err row_fill(const struct recorded_process *process, const char *end, struct tree_process *row) {
+    struct namer_counts counts = namer_counts(process->namer);
+    row->pid = process->pid;
+    row->parent_pid = process->parent_pid;
+    row->came = process->came;
+    row->begin_ms = process->begin_ms;
+    row->command = process_command(process);
+    row->event_count = counts.event_count;
+    row->inherited_blocks = counts.inherited_block_count;
+    row->lost_count = process->texts->lost_count + counts.unknown_free_count + counts.missed_free_count;
+    return trace_text_set(&row->end, end);
+}
+
+enum err process_trace_end(struct recorded_process *process, const char *end, bool keeps, const struct trace_info *host,
+                           struct tree_process *row, struct diag *diag) {
+    texts_look(process);
+    enum err err = namer_flush(process->namer, diag);
+    if (!err)
+        err = stage_flush(process->stage, diag);
+    if (!err && row_fill(process, end, row))
+        err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
+    if (!err && keeps && process->trace)
+        err = trace_keep(process, host, row, diag);
+    process_trace_drop(process);
+    return err;
+}
+
+void process_trace_drop(struct recorded_process *process) {
+    if (process->trace) {
+        stage_flush(process->stage, NULL); /* nothing may be on its way into what goes now */
+        process->output->discard(process->output->ctx, process->trace);
+    }
+    process->trace = NULL;
+}

@@ -1,0 +1,108 @@
+/**
+ * record_process.h: one process of a recorded tree: its memory → merge → namer → stage → its traces.
+ */
+#ifndef MMREPLAY_TRACES_RECORD_RECORD_PROCESS_H
+#define MMREPLAY_TRACES_RECORD_RECORD_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/diag.h"
+#include "traces/record/record_control.h"
+#include "traces/record/record_merge.h"
+#include "traces/record/record_names.h"
+#include "traces/record/record_session.h"
+#include "traces/record/record_stage.h"
+#include "traces/record/record_tree.h"
+
+struct recorded_process;
+
+/** Who is told what the records say beside the allocation traffic, in their true order. */
+struct process_watcher {
+    void *ctx;
+    enum err (*told)(void *ctx, struct recorded_process *process, const struct merged_record *record,
+                     struct diag *diag);
+    /** The number `guess_stamp` comes next. */
+    enum err (*stamp_reached)(void *ctx, struct recorded_process *process, struct diag *diag);
+    /** A new image begins: the trace of the one before must end. */
+    enum err (*image_over)(void *ctx, struct recorded_process *process, struct diag *diag);
+};
+
+enum process_state {
+    PROCESS_NAMED,    /**< others spoke of it; it has made no event that is recorded, and may never */
+    PROCESS_CLAIMING, /**< it has its memory, and has not said yet where it comes from */
+    PROCESS_AWAITING, /**< its parent's live set is not there yet */
+    PROCESS_RUNNING   /**< its events are taken */
+};
+
+struct recorded_process {
+    struct recorded_process *next;
+    enum process_state state;
+    uint32_t pid;
+    uint32_t parent_pid;
+    enum tree_came came; /**< of the present image */
+    int pidfd;           /**< -1: none */
+    uint64_t begin_ms;   /**< of the present image */
+    bool is_busy;        /**< the last step may not have been all */
+    bool has_ended;
+    bool has_status;
+    int wait_status;
+    uint64_t ended_ns;                  /**< when it was seen to have ended */
+    char exec_path[CONTROL_PATH_BYTES]; /**< of one that is NAMED: what it is about to become; empty: nothing */
+
+    uint32_t slot;
+    struct record_session *session; /**< borrowed; NULL while NAMED */
+    uint64_t fork_number;           /**< of its parent, 0: unseen */
+    uint64_t parent_stamp;
+    bool has_guess;       /**< what it inherits from a fork unseen has been taken */
+    uint64_t guess_stamp; /**< when to take what a child of an unseen fork inherits; UINT64_MAX: there is none */
+    struct merge *merge;
+    struct namer *namer;
+    struct stage *stage;
+    const struct record_tree_output *output;
+    struct process_watcher watcher;
+
+    uint64_t clock_start_ns; /**< what the clock of events' times showed when the recording began; 0: no times */
+    void *trace;             /**< the output's, of the present image; NULL: none */
+    uint32_t image_count;
+    uint32_t kept_count; /**< traces */
+    uint64_t inherited_uncertain_count;
+    bool has_lost_inheritance; /**< what it inherited is not known */
+    struct image_texts *texts; /**< of the present image, as last seen */
+    uint32_t open_fork_count;  /**< forks under way … */
+    uint64_t open_fork_serial; /**< … and a thread that is at one */
+    uint64_t uncertain_count;  /**< operations of other threads since one was */
+    enum err err;              /**< its recording has failed */
+    struct diag diag;
+};
+
+/** One that is NAMED. @return NULL: no memory. */
+struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint64_t begin_ms);
+void process_destroy(struct recorded_process *process);
+
+/** It has memory from now on. @param beside a stage to share the queue of; NULL: the first. @return ERR_NOMEM, ERR_IO.
+ */
+enum err process_attach(struct recorded_process *process, struct record_session *session, struct stage *beside,
+                        const struct record_tree_output *output, const struct process_watcher *watcher,
+                        struct diag *diag);
+
+/** Takes what its rings hold. @return merge_pass's errors and the output's. */
+enum err process_step(struct recorded_process *process, bool is_final, bool *progress, struct diag *diag);
+
+/**
+ * The present image's trace ends: kept when `keeps`, else dropped. Its row is filled but for the times.
+ * @param host the capture_* fields that all traces of the tree share.
+ */
+enum err process_trace_end(struct recorded_process *process, const char *end, bool keeps, const struct trace_info *host,
+                           struct tree_process *row, struct diag *diag);
+
+/** Drops the trace, if there is one. */
+void process_trace_drop(struct recorded_process *process);
+
+/** Operations of the present image, without those that make what it inherited. */
+uint64_t process_own_operation_count(const struct recorded_process *process);
+
+/** The command line of the present image, as a shell would read it; owned by the caller. NULL: not known. */
+char *process_command(const struct recorded_process *process);
+
+#endif

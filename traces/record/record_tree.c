@@ -1,0 +1,857 @@
+#include "traces/record/record_tree.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "traces/record/record_bounds.h"
+#include "traces/record/record_guard.h"
+#include "traces/record/record_host.h"
+#include "traces/record/record_probe.h"
+#include "traces/record/record_process.h"
+#include "traces/record/record_slots.h"
+#include "traces/record/record_time.h"
+
+enum {
+    ENDS_PERIOD = 16, /* rounds between two looks for ends while there is always something to do */
+    ENDS_AT_ONCE = 64,
+    STATUS_PATIENCE_NS = 200 * 1000 * 1000, /* how long a parent is waited for that may tell how its child ended */
+    LINGERING_NS = 1000 * 1000 * 1000,
+    RECENT_COUNT = 1024,
+    REST_PASSES_MAX = 64
+};
+
+/* What a child will inherit, from its parent's side. */
+struct tree_fork {
+    struct tree_fork *next;
+    uint32_t parent_pid;
+    uint32_t child_pid; /* 0: not known (yet) */
+    uint64_t number;
+    bool is_claimed;
+    bool is_over;
+    uint64_t uncertain_before; /* of the parent, when it began */
+    uint64_t uncertain_count;
+    struct live_set live;
+};
+
+struct record_tree {
+    const struct record_options *options;
+    const struct record_tree_output *output;
+    struct trace_tree *list;
+    struct record_tree_report *report;
+    struct trace_info host;
+    struct slots *slots;
+    struct recorded_process *processes; /* that have not ended, or not been finished */
+    struct recorded_process *root;      /* NULL: finished */
+    struct tree_fork *forks;
+    struct stage *stage; /* that all others share the queue of; has no sink itself */
+    int epoll;
+    uint32_t round;
+    uint64_t clock_start_ns;     /* by the clock of --time; 0: events have no times */
+    struct record_bounds bounds; /* of all together: how long, how many events, and whether somebody asked to end */
+    uint64_t exec_seen;
+    uint32_t recent[RECENT_COUNT]; /* pids that have been finished */
+    uint32_t recent_count;
+    pid_t root_pid;
+    int shim_fd;
+    struct rlimit files; /* that the program is to have; the recorder takes as many as it may */
+    bool root_has_ended;
+    bool has_told; /* that it has */
+    uint64_t root_ended_ns;
+};
+
+static uint64_t now_ms(const struct record_tree *tree) {
+    return (clock_now_ns() - tree->bounds.start_ns) / 1000000;
+}
+
+static enum err out_of_memory(struct diag *diag) {
+    return diag_set(diag, ERR_NOMEM, NULL, "out of memory for the list of processes");
+}
+
+static struct recorded_process *process_find(const struct record_tree *tree, uint32_t pid) {
+    struct recorded_process *process = tree->processes;
+    while (process && process->pid != pid)
+        process = process->next;
+    return process;
+}
+
+static bool pid_is_recent(const struct record_tree *tree, uint32_t pid) {
+    for (uint32_t i = 0; i < RECENT_COUNT; i++)
+        if (tree->recent[i] == pid)
+            return true;
+    return false;
+}
+
+static struct recorded_process *process_add(struct record_tree *tree, uint32_t pid, uint32_t parent_pid) {
+    struct recorded_process *process = process_create(pid, parent_pid, now_ms(tree));
+    if (!process)
+        return NULL;
+    struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = process};
+    process->has_ended = process->pidfd < 0 || epoll_ctl(tree->epoll, EPOLL_CTL_ADD, process->pidfd, &wanted);
+    process->next = tree->processes;
+    tree->processes = process;
+    return process;
+}
+
+/* ---- what parents know of forks ---- */
+
+static struct tree_fork *fork_find(const struct record_tree *tree, uint32_t parent_pid, uint64_t number) {
+    struct tree_fork *fork = tree->forks;
+    while (fork && (fork->parent_pid != parent_pid || fork->number != number))
+        fork = fork->next;
+    return fork;
+}
+
+static void fork_remove(struct record_tree *tree, struct tree_fork *fork) {
+    struct tree_fork **link = &tree->forks;
+    while (*link != fork)
+        link = &(*link)->next;
+    *link = fork->next;
+    live_set_clear(&fork->live);
+    free(fork);
+}
+
+static enum err fork_begin(struct record_tree *tree, struct recorded_process *process, uint64_t number, uint64_t serial,
+                           struct diag *diag) {
+    struct tree_fork *fork = calloc(1, sizeof *fork);
+    if (!fork || namer_live_take(process->namer, &fork->live)) {
+        free(fork);
+        return diag_set(diag, ERR_NOMEM, NULL, "out of memory for what a forked child inherits");
+    }
+    fork->parent_pid = process->pid;
+    fork->number = number;
+    fork->uncertain_before = process->uncertain_count;
+    fork->next = tree->forks;
+    tree->forks = fork;
+    process->open_fork_count++;
+    process->open_fork_serial = serial;
+    return ERR_OK;
+}
+
+static void fork_settle(struct tree_fork *fork, struct recorded_process *parent) {
+    if (fork->is_over)
+        return;
+    fork->is_over = true;
+    fork->uncertain_count = parent->uncertain_count - fork->uncertain_before;
+    if (parent->open_fork_count)
+        parent->open_fork_count--;
+}
+
+/* The child has a pid; when it has said nothing of itself so far, it is NAMED. */
+static enum err fork_name_child(struct record_tree *tree, struct tree_fork *fork, uint32_t pid, struct diag *diag) {
+    if (fork->is_claimed)
+        return ERR_OK;
+    if (!pid || pid_is_recent(tree, pid)) {
+        fork_remove(tree, fork);
+        return ERR_OK;
+    }
+    fork->child_pid = pid;
+    struct recorded_process *child = process_find(tree, pid);
+    if (!child && !(child = process_add(tree, pid, fork->parent_pid)))
+        return out_of_memory(diag);
+    if (child->state == PROCESS_NAMED)
+        child->came = TREE_FORK;
+    return ERR_OK;
+}
+
+static void status_set(struct recorded_process *process, int status) {
+    process->has_status = true;
+    process->wait_status = status;
+}
+
+static enum err process_told(void *ctx, struct recorded_process *process, const struct merged_record *record,
+                             struct diag *diag) {
+    struct record_tree *tree = ctx;
+    uint64_t value = record->what & RECORD_POINTER_MASK;
+    enum record_process_event what = (enum record_process_event)(record->what >> RECORD_DOMAIN_SHIFT & 3);
+    struct tree_fork *fork = what == PROCESS_WAITED ? NULL : fork_find(tree, process->pid, value);
+    struct recorded_process *child;
+    switch (what) {
+    case PROCESS_FORK:
+        return fork_begin(tree, process, value, record->serial, diag);
+    case PROCESS_FORK_OVER:
+        if (fork)
+            fork_settle(fork, process);
+        return ERR_OK;
+    case PROCESS_CHILD:
+        if (fork)
+            fork_settle(fork, process);
+        return fork ? fork_name_child(tree, fork, (uint32_t)record->size_bytes, diag) : ERR_OK;
+    case PROCESS_WAITED:
+        child = process_find(tree, (uint32_t)value);
+        if (child && !child->has_status)
+            status_set(child, (int)record->size_bytes);
+        return ERR_OK;
+    }
+    return ERR_OK;
+}
+
+/* ---- rows of the list ---- */
+
+static struct tree_process *row_add(struct record_tree *tree, struct diag *diag) {
+    struct tree_process *row = trace_tree_add(tree->list);
+    if (!row)
+        out_of_memory(diag);
+    return row;
+}
+
+static enum err row_reason(struct tree_process *row, const char *reason) {
+    return trace_text_set(&row->reason, reason);
+}
+
+/* Why a program that was to run did not show itself. */
+static void exec_reason(const char *path, char *out, size_t out_bytes) {
+    struct diag diag = {0};
+    if (record_probe(path, &diag) == ERR_UNSUPPORTED)
+        snprintf(out, out_bytes, "%.300s: %.400s", path, diag.text);
+    else
+        snprintf(out, out_bytes, "%.300s never loaded the recorder (its environment cleared, or run as another user?)",
+                 path);
+}
+
+static void exec_path_of(const struct recorded_process *process, char path[RECORD_TEXT_BYTES]) {
+    path[0] = 0;
+    if (process->session && atomic_load(&process->session->shared->exec_pending)) {
+        memcpy(path, process->session->shared->exec_path, RECORD_TEXT_BYTES);
+        path[RECORD_TEXT_BYTES - 1] = 0;
+        if (!path[0])
+            snprintf(path, RECORD_TEXT_BYTES, "a program");
+    } else if (!process->session || process->state != PROCESS_RUNNING) {
+        snprintf(path, RECORD_TEXT_BYTES, "%s", process->exec_path);
+    }
+}
+
+static enum err image_over(void *ctx, struct recorded_process *process, struct diag *diag) {
+    struct record_tree *tree = ctx;
+    bool keeps = process_own_operation_count(process) >= RECORD_IMAGE_OPERATIONS_KEPT;
+    struct tree_process unlisted = {0}, *row = keeps ? row_add(tree, diag) : &unlisted;
+    if (!row)
+        return ERR_NOMEM;
+    enum err err = process_trace_end(process, "exec", keeps, &tree->host, row, diag);
+    row->end_ms = now_ms(tree);
+    tree->report->event_count += keeps ? row->event_count : 0;
+    process->came = TREE_EXEC;
+    process->begin_ms = now_ms(tree);
+    process->inherited_uncertain_count = 0;
+    process->has_lost_inheritance = false;
+    free(unlisted.command);
+    free(unlisted.end);
+    return err;
+}
+
+/* ---- how processes end ---- */
+
+/* The 52nd field of /proc/PID/stat, for as long as nobody has waited for it. */
+static bool zombie_status(uint32_t pid, int *status) {
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/%" PRIu32 "/stat", pid);
+    FILE *file = fopen(path, "re");
+    struct stat owner;
+    if (!file)
+        return false;
+    bool status_is_shown = !geteuid() || (!fstat(fileno(file), &owner) && owner.st_uid == geteuid()); /* else 0 */
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[length] = 0;
+    char *at = strrchr(text, ')');
+    if (!at || at[1] != ' ' || at[2] != 'Z' || !status_is_shown)
+        return false;
+    at = strrchr(text, ' ');
+    *status = (int)strtol(at + 1, NULL, 10);
+    return true;
+}
+
+static void process_has_ended(struct record_tree *tree, struct recorded_process *process) {
+    if (!process->ended_ns) {
+        process->has_ended = true;
+        process->ended_ns = clock_now_ns();
+        if (process->pidfd >= 0)
+            epoll_ctl(tree->epoll, EPOLL_CTL_DEL, process->pidfd, NULL);
+    }
+    if (!process->has_status && zombie_status(process->pid, &process->wait_status))
+        process->has_status = true;
+    uint32_t note = process->session ? atomic_load(&process->session->shared->exit_note) : 0;
+    if (!process->has_status && note & RECORD_EXIT_NOTED)
+        status_set(process, (int)((note & 0xff) << 8));
+}
+
+/* The program itself is the guard's to wait for. */
+static bool root_reap(struct record_tree *tree) {
+    struct recorded_process *root = tree->root;
+    if (tree->root_has_ended)
+        return false;
+    tree->root_has_ended = guard_poll(&tree->report->wait_status);
+    tree->root_ended_ns = clock_now_ns();
+    if (tree->root_has_ended && root) {
+        status_set(root, tree->report->wait_status);
+        process_has_ended(tree, root);
+    }
+    return tree->root_has_ended;
+}
+
+/* Our own children: the program, and orphans. */
+static void children_reap(struct record_tree *tree) {
+    siginfo_t info = {0};
+    int status;
+    root_reap(tree);
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) {
+        if (info.si_pid == tree->root_pid) { /* it has ended just now */
+            if (!root_reap(tree))
+                return;
+            continue;
+        }
+        struct recorded_process *process = process_find(tree, (uint32_t)info.si_pid);
+        if (waitpid(info.si_pid, &status, 0) == info.si_pid && process) {
+            status_set(process, status);
+            process_has_ended(tree, process);
+        }
+        info.si_pid = 0;
+    }
+}
+
+static void ends_look(struct record_tree *tree) {
+    struct epoll_event events[ENDS_AT_ONCE];
+    int count = epoll_wait(tree->epoll, events, ENDS_AT_ONCE, 0);
+    for (int i = 0; i < count; i++)
+        process_has_ended(tree, events[i].data.ptr);
+    children_reap(tree);
+}
+
+/* ---- claims and notes ---- */
+
+static void execs_read(struct record_tree *tree, struct diag *diag) {
+    struct record_control *control = tree->slots->control;
+    uint64_t count = atomic_load(&control->exec_count);
+    (void)diag;
+    if (count - tree->exec_seen > CONTROL_EXEC_COUNT)
+        tree->exec_seen = count - CONTROL_EXEC_COUNT;
+    for (; tree->exec_seen < count; tree->exec_seen++) {
+        struct control_exec *note = &control->execs[tree->exec_seen % CONTROL_EXEC_COUNT];
+        if (atomic_load(&note->serial) != tree->exec_seen + 1)
+            return; /* not whole yet, or overwritten already: then count has moved on */
+        struct recorded_process *process = process_find(tree, note->pid);
+        bool is_exec = note->path[0] != 0;
+        if (!process && is_exec && !pid_is_recent(tree, note->pid) &&
+            (process = process_add(tree, note->pid, note->parent_pid)))
+            process->came = TREE_EXEC;
+        if (!process || process->state == PROCESS_RUNNING)
+            continue;
+        memcpy(process->exec_path, note->path, CONTROL_PATH_BYTES);
+        process->exec_path[CONTROL_PATH_BYTES - 1] = 0;
+    }
+}
+
+/* The children of unseen forks that wait for this moment get what is alive now. */
+static enum err stamp_reached(void *ctx, struct recorded_process *parent, struct diag *diag) {
+    struct record_tree *tree = ctx;
+    uint64_t now = merge_next(parent->merge);
+    parent->guess_stamp = UINT64_MAX;
+    for (struct recorded_process *child = tree->processes; child; child = child->next) {
+        struct live_set live;
+        if (child->state != PROCESS_AWAITING || child->fork_number || child->has_guess ||
+            child->parent_pid != parent->pid)
+            continue;
+        if (child->parent_stamp > now) {
+            if (child->parent_stamp < parent->guess_stamp)
+                parent->guess_stamp = child->parent_stamp;
+            continue;
+        }
+        if (namer_live_take(parent->namer, &live))
+            return diag_set(diag, ERR_NOMEM, NULL, "out of memory for what a forked child inherits");
+        namer_inherit(child->namer, &live);
+        child->has_guess = true;
+    }
+    return ERR_OK;
+}
+
+static enum err claims_take(struct record_tree *tree, struct diag *diag) {
+    const struct process_watcher watcher = {tree, process_told, stamp_reached, image_over};
+    struct slot_claim claim;
+    while (slots_next_claim(tree->slots, &claim)) {
+        struct recorded_process *process = process_find(tree, claim.pid);
+        if (!process && !(process = process_add(tree, claim.pid, 0)))
+            return out_of_memory(diag);
+        if (process->session) { /* nonsense, or a pid that came again before its end was seen */
+            slots_release(tree->slots, claim.slot);
+            continue;
+        }
+        process->slot = claim.slot;
+        process->state = PROCESS_CLAIMING;
+        process->clock_start_ns = tree->clock_start_ns;
+        enum err err =
+            process_attach(process, &tree->slots->sessions[claim.slot], tree->stage, tree->output, &watcher, diag);
+        if (err)
+            return err;
+    }
+    return ERR_OK;
+}
+
+/* It has told where it comes from; one that died before that is finished as it is. */
+static void claim_hear(struct record_tree *tree, struct recorded_process *process) {
+    struct control_slot *slot = &tree->slots->control->slots[process->slot];
+    if (!atomic_load(&slot->is_told))
+        return;
+    uint32_t failure = atomic_load(&slot->failure);
+    process->came = slot->came == CAME_START ? TREE_START : slot->came == CAME_FORK ? TREE_FORK : TREE_EXEC;
+    process->parent_pid = slot->parent_pid;
+    process->fork_number = slot->fork_number;
+    process->parent_stamp = slot->parent_stamp;
+    process->state = process->came == TREE_FORK ? PROCESS_AWAITING : PROCESS_RUNNING;
+    if (!failure)
+        return;
+    process->state = PROCESS_RUNNING;
+    process->err = diag_set(&process->diag, ERR_UNSUPPORTED, NULL,
+                            "it could not open the recorder's /proc/PID/fd (%s): does it run as another user?",
+                            strerror((int)failure));
+}
+
+/* A fork that its parent did not announce: what the parent has when it gets there, or has by now, if it is past. */
+static bool inheritance_guess(struct record_tree *tree, struct recorded_process *process,
+                              struct recorded_process *parent) {
+    if (process->has_guess)
+        return true;
+    if (!parent || parent->state < PROCESS_AWAITING || parent->err) {
+        process->has_lost_inheritance = true;
+        return true;
+    }
+    bool has_more = parent->state == PROCESS_AWAITING || !parent->has_ended || parent->is_busy;
+    if (has_more && merge_next(parent->merge) < process->parent_stamp) {
+        if (process->parent_stamp < parent->guess_stamp)
+            parent->guess_stamp = process->parent_stamp;
+        return false;
+    }
+    return stamp_reached(tree, parent, NULL) == ERR_OK && process->has_guess;
+}
+
+/* @return whether the process may run: its inheritance is there, or will never be. */
+static bool inheritance_take(struct record_tree *tree, struct recorded_process *process) {
+    struct recorded_process *parent = process_find(tree, process->parent_pid);
+    if (!process->fork_number)
+        return inheritance_guess(tree, process, parent);
+    struct tree_fork *fork = fork_find(tree, process->parent_pid, process->fork_number);
+    if (!fork) {
+        process->has_lost_inheritance = !parent || parent->err;
+        return process->has_lost_inheritance;
+    }
+    namer_inherit(process->namer, &fork->live);
+    fork->is_claimed = true;
+    fork->child_pid = process->pid;
+    return true;
+}
+
+/* ---- the end of a process ---- */
+
+/* How many operations of the parent's other threads may or may not be in what the child inherited. */
+static void uncertain_take(struct record_tree *tree, struct recorded_process *process) {
+    struct tree_fork *fork = process->fork_number ? fork_find(tree, process->parent_pid, process->fork_number) : NULL;
+    if (fork && process->image_count <= 1)
+        process->inherited_uncertain_count = fork->uncertain_count;
+    if (fork)
+        tree->report->uncertain_count += fork->uncertain_count;
+}
+
+static const char *end_text(const struct record_tree *tree, const struct recorded_process *process, char *buffer,
+                            size_t buffer_bytes) {
+    char why[128];
+    if (process->has_status)
+        return record_end_text(process->wait_status, buffer, buffer_bytes);
+    bounds_describe(&tree->bounds, why, sizeof why);
+    snprintf(buffer, buffer_bytes, "%s%s%s", why, why[0] ? "; " : "",
+             process->has_ended ? "ended, nobody knows how" : "it ran on");
+    return buffer;
+}
+
+static enum err row_without_trace(struct record_tree *tree, const struct recorded_process *process, const char *reason,
+                                  struct diag *diag) {
+    char end[256];
+    struct tree_process *row = row_add(tree, diag);
+    if (!row)
+        return ERR_NOMEM;
+    row->pid = process->pid;
+    row->parent_pid = process->parent_pid;
+    row->came = process->came;
+    row->begin_ms = process->begin_ms;
+    row->end_ms = now_ms(tree);
+    row->command = process_command(process);
+    if (!row->command && process->exec_path[0])
+        trace_text_set(&row->command, process->exec_path);
+    trace_text_set(&row->end, end_text(tree, process, end, sizeof end));
+    return row_reason(row, reason) ? out_of_memory(diag) : ERR_OK;
+}
+
+/* What is to be said of one that has no trace; NULL: nothing, it never was a process of its own account. */
+static const char *reason_find(const struct recorded_process *process, char *buffer, size_t buffer_bytes) {
+    char path[RECORD_TEXT_BYTES];
+    exec_path_of(process, path);
+    if (process->err) {
+        diag_format(&process->diag, buffer, buffer_bytes);
+        return buffer;
+    }
+    if (path[0]) {
+        exec_reason(path, buffer, buffer_bytes);
+        return buffer;
+    }
+    if (process->session && atomic_load(&process->session->shared->hooks_lost))
+        return "the interpreter replaced the recorder's hooks: run it without PYTHONMALLOC, PYTHONDEVMODE and -X dev";
+    return process->came == TREE_EXEC && process->state == PROCESS_NAMED ? NULL : "it made no allocation call";
+}
+
+static void report_add(struct record_tree *tree, const struct recorded_process *process,
+                       const struct tree_process *row) {
+    struct namer_counts counts = namer_counts(process->namer);
+    tree->report->event_count += row->event_count;
+    tree->report->unknown_free_count += counts.unknown_free_count;
+    tree->report->missed_free_count += counts.missed_free_count;
+    tree->report->lost_count += atomic_load(&process->session->shared->lost_count);
+}
+
+static enum err process_close_trace(struct record_tree *tree, struct recorded_process *process, struct diag *diag) {
+    char end[256];
+    struct tree_process *row = row_add(tree, diag);
+    if (!row)
+        return ERR_NOMEM;
+    uncertain_take(tree, process);
+    process->err =
+        process_trace_end(process, end_text(tree, process, end, sizeof end), true, &tree->host, row, &process->diag);
+    row = &tree->list->processes[tree->list->process_count - 1];
+    row->end_ms = now_ms(tree);
+    report_add(tree, process, row);
+    if (process->err) {
+        char text[sizeof process->diag.text + sizeof process->diag.path];
+        diag_format(&process->diag, text, sizeof text);
+        tree->report->fault_count++;
+        return row_reason(row, text) ? out_of_memory(diag) : ERR_OK;
+    }
+    if (process->has_lost_inheritance && !row->reason)
+        return row_reason(row, "what it inherited is not in the trace: its parent had gone before it was seen")
+                   ? out_of_memory(diag)
+                   : ERR_OK;
+    return ERR_OK;
+}
+
+/* Whether the image that is there now is worth a trace of its own. */
+static bool process_has_trace(const struct recorded_process *process) {
+    char path[RECORD_TEXT_BYTES];
+    if (process->err || !process->session || !process->trace || process->state != PROCESS_RUNNING)
+        return false;
+    uint64_t own = process_own_operation_count(process);
+    exec_path_of(process, path);
+    if (path[0] || atomic_load(&process->session->shared->hooks_lost))
+        return path[0] && own >= RECORD_IMAGE_OPERATIONS_KEPT;
+    return own > 0;
+}
+
+static void process_forget(struct record_tree *tree, struct recorded_process *process) {
+    struct recorded_process **link = &tree->processes;
+    while (*link != process)
+        link = &(*link)->next;
+    *link = process->next;
+    if (tree->root == process)
+        tree->root = NULL;
+    tree->recent[tree->recent_count++ % RECENT_COUNT] = process->pid;
+    for (struct tree_fork *fork = tree->forks, *next; fork; fork = next) {
+        next = fork->next;
+        if (fork->parent_pid == process->pid)
+            fork_settle(fork, process);
+        if (fork->child_pid == process->pid)
+            fork_remove(tree, fork);
+    }
+    uint32_t slot = process->slot;
+    bool has_slot = process->session != NULL;
+    process_destroy(process);
+    if (has_slot)
+        slots_release(tree->slots, slot);
+}
+
+static enum err process_finish(struct record_tree *tree, struct recorded_process *process, struct diag *diag) {
+    char buffer[1200], path[RECORD_TEXT_BYTES];
+    enum err err = ERR_OK;
+    bool has_trace = process_has_trace(process);
+    exec_path_of(process, path);
+    if (has_trace)
+        err = process_close_trace(tree, process, diag);
+    if (!err && (!has_trace || path[0])) {
+        const char *reason = reason_find(process, buffer, sizeof buffer);
+        tree->report->fault_count += process->err && process->err != ERR_UNSUPPORTED;
+        if (reason)
+            err = row_without_trace(tree, process, reason, diag);
+    }
+    process_forget(tree, process);
+    return err;
+}
+
+/* Nobody can tell any more how it ended, or somebody has. */
+static bool status_is_settled(const struct record_tree *tree, const struct recorded_process *process) {
+    return process->has_status || !process_find(tree, process->parent_pid) ||
+           clock_now_ns() - process->ended_ns > STATUS_PATIENCE_NS;
+}
+
+/* ---- the loop ---- */
+
+static void process_fail(struct recorded_process *process, enum err err) {
+    process->err = err;
+    session_stop(process->session);
+}
+
+static bool process_advance(struct record_tree *tree, struct recorded_process *process) {
+    bool progress = false;
+    if (process->state == PROCESS_CLAIMING)
+        claim_hear(tree, process);
+    if (process->state == PROCESS_AWAITING && inheritance_take(tree, process)) {
+        process->state = PROCESS_RUNNING;
+        slots_answer(tree->slots, process->slot);
+    }
+    if (process->state != PROCESS_RUNNING || process->err)
+        return false;
+    enum err err = process_step(process, process->has_ended, &progress, &process->diag);
+    if (err)
+        process_fail(process, err);
+    return progress && !err;
+}
+
+/* What has ended and has nothing more to say is taken off. Parents last: their children may still want from them. */
+static enum err ended_finish(struct record_tree *tree, struct diag *diag) {
+    enum err err = ERR_OK;
+    for (struct recorded_process *process = tree->processes, *next; process && !err; process = next) {
+        next = process->next;
+        if (!process->ended_ns && process->has_ended)
+            process_has_ended(tree, process);
+        bool is_drained = process->has_ended && !process->is_busy && process->state != PROCESS_AWAITING;
+        if (is_drained && status_is_settled(tree, process))
+            err = process_finish(tree, process, diag);
+    }
+    return err;
+}
+
+/* Whether there is anybody left that may have something to be recorded. */
+static bool tree_is_alive(const struct record_tree *tree) {
+    for (const struct recorded_process *process = tree->processes; process; process = process->next)
+        if (process->state != PROCESS_NAMED || process->has_ended || process == tree->root || !process->exec_path[0])
+            return true;
+    return false;
+}
+
+static enum err tree_round(struct record_tree *tree, bool *progress, struct diag *diag) {
+    *progress = false;
+    slots_fill(tree->slots);
+    execs_read(tree, diag);
+    enum err err = claims_take(tree, diag);
+    for (struct recorded_process *process = tree->processes; process && !err; process = process->next) {
+        process->is_busy = process_advance(tree, process);
+        *progress = *progress || process->is_busy;
+    }
+    if (err || (*progress && ++tree->round % ENDS_PERIOD))
+        return err;
+    err = ended_finish(tree, diag);
+    ends_look(tree);
+    return err;
+}
+
+/* An orphan that nobody has spoken of: it became our child when its parent ended. */
+static bool orphans_find(struct record_tree *tree) {
+    char path[64];
+    long pid;
+    bool has_found = false;
+    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
+    FILE *file = fopen(path, "re");
+    while (file && fscanf(file, "%ld", &pid) == 1)
+        if (!process_find(tree, (uint32_t)pid)) {
+            struct recorded_process *process = process_add(tree, (uint32_t)pid, 0);
+            has_found = has_found || process;
+            if (process)
+                process->came = TREE_FORK;
+        }
+    if (file)
+        fclose(file);
+    return has_found;
+}
+
+static bool tree_is_bounded(struct record_tree *tree) {
+    uint64_t count = tree->report->event_count;
+    for (const struct recorded_process *process = tree->processes; process; process = process->next)
+        count += process->namer ? namer_counts(process->namer).event_count : 0;
+    tree->bounds.event_count = count;
+    return bounds_reached(&tree->bounds);
+}
+
+/* What was written until everybody had heard that nothing is recorded any more. */
+static enum err rest_drain(struct record_tree *tree) {
+    bool progress = true;
+    for (int pass = 0; progress && pass < REST_PASSES_MAX; pass++) {
+        progress = false;
+        for (struct recorded_process *process = tree->processes; process; process = process->next)
+            progress = process_advance(tree, process) || progress;
+    }
+    return ERR_OK;
+}
+
+/* Once, when it will not be over in a moment. */
+static void lingering_tell(struct record_tree *tree) {
+    uint64_t others = 0;
+    if (!tree->root_has_ended || tree->has_told || clock_now_ns() - tree->root_ended_ns < LINGERING_NS)
+        return;
+    for (const struct recorded_process *process = tree->processes; process; process = process->next)
+        others += process->state != PROCESS_NAMED;
+    tree->has_told = true;
+    if (others && tree->output->program_ended)
+        tree->output->program_ended(tree->output->ctx, others);
+}
+
+static enum err tree_drain(struct record_tree *tree, struct diag *diag) {
+    bool progress;
+    enum err err = ERR_OK;
+    while (!err && !tree_is_bounded(tree)) {
+        lingering_tell(tree);
+        err = tree_round(tree, &progress, diag);
+        if (err || progress)
+            continue;
+        if (tree_is_alive(tree))
+            slots_sleep(tree->slots);
+        else if (!orphans_find(tree))
+            break;
+    }
+    slots_stop(tree->slots);
+    guard_release();
+    if (!err && tree->bounds.stop)
+        err = rest_drain(tree);
+    while (!err && tree->processes) /* those that run on */
+        err = process_finish(tree, tree->processes, diag);
+    return err;
+}
+
+static enum err tree_start(struct record_tree *tree, struct diag *diag) {
+    struct record_session *session = slots_first(tree->slots);
+    struct control_slot *slot = &tree->slots->control->slots[0];
+    slot->came = CAME_START;
+    slot->parent_pid = tree->slots->control->recorder_pid;
+    atomic_store(&slot->is_told, 1);
+    session->address_fd = tree->slots->fd;
+    session->claim_word = &slot->claim;
+    session->files_max = &tree->files;
+    bounds_start(&tree->bounds, tree->options);
+    tree->clock_start_ns = tree->options->time ? record_time_now_ns(tree->options->time) : 0;
+    enum err err = session_spawn(session, tree->options, diag);
+    if (err)
+        return err;
+    guard_watch(session->pid);
+    tree->root_pid = session->pid;
+    tree->shim_fd = session->shim_fd; /* stays open as long as anybody may start */
+    session->shim_fd = -1;
+    if (!(tree->root = process_add(tree, (uint32_t)session->pid, slot->parent_pid)))
+        return out_of_memory(diag);
+    snprintf(tree->root->exec_path, CONTROL_PATH_BYTES, "%s", tree->options->argv[0]);
+    return ERR_OK;
+}
+
+static enum err tree_create(struct record_tree *tree, struct diag *diag) {
+    tree->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (tree->epoll < 0)
+        return diag_errno(diag, ERR_IO, NULL, "cannot make an epoll descriptor");
+    enum err err = slots_create(tree->options, &tree->slots, diag);
+    if (!err && (err = stage_create(&tree->stage)))
+        diag_set(diag, err, NULL, "no memory or no thread for the recorder");
+    if (!err && (record_host_describe(&tree->host, slots_first(tree->slots)->started) ||
+                 record_time_describe(tree->options->time, &tree->host)))
+        err = out_of_memory(diag);
+    return err;
+}
+
+static void tree_clear(struct record_tree *tree) {
+    if (tree->slots)
+        slots_stop(tree->slots);
+    for (struct recorded_process *process = tree->processes, *next; process; process = next) {
+        next = process->next;
+        process_destroy(process);
+    }
+    while (tree->forks)
+        fork_remove(tree, tree->forks);
+    slots_destroy(tree->slots);
+    stage_destroy(tree->stage);
+    trace_info_clear(&tree->host);
+    if (tree->shim_fd >= 0)
+        close(tree->shim_fd);
+    if (tree->epoll >= 0)
+        close(tree->epoll);
+}
+
+static enum err tree_describe(const struct record_tree *tree, struct diag *diag) {
+    struct trace_tree *list = tree->list;
+    enum err err = record_command_text(tree->options->argv, &list->command);
+    if (!err)
+        err = trace_text_set(&list->date, tree->host.capture_date);
+    if (!err)
+        err = trace_text_set(&list->tool, tree->host.capture_tool);
+    return err ? out_of_memory(diag) : ERR_OK;
+}
+
+static enum err tree_run(struct record_tree *tree, struct diag *diag) {
+    enum err err = tree_create(tree, diag);
+    if (!err)
+        err = tree_describe(tree, diag);
+    if (!err)
+        err = tree_start(tree, diag);
+    if (!err)
+        err = tree_drain(tree, diag);
+    tree->report->duration_ns = clock_now_ns() - tree->bounds.start_ns;
+    tree->report->stop = tree->bounds.stop;
+    if (tree->slots)
+        tree->report->denied_count = atomic_load(&tree->slots->control->denied_count);
+    return err;
+}
+
+static enum err options_check(const struct record_options *options, struct diag *diag) {
+    if (!options->argv || !options->argv[0])
+        return diag_set(diag, ERR_USAGE, NULL, "no command to record");
+    if (access(options->shim_path, R_OK))
+        return diag_errno(diag, ERR_NOT_FOUND, options->shim_path, "the capture library is missing");
+    return record_probe(options->argv[0], diag);
+}
+
+static void report_count(const struct trace_tree *list, struct record_tree_report *report) {
+    report->process_count = list->process_count;
+    for (size_t i = 0; i < list->process_count; i++)
+        report->trace_count += list->processes[i].file != NULL;
+}
+
+enum err record_tree_run(const struct record_options *options, const struct record_tree_output *output,
+                         struct trace_tree *list, struct record_tree_report *report, struct diag *diag) {
+    struct record_tree tree = {
+        .options = options, .output = output, .list = list, .report = report, .epoll = -1, .shim_fd = -1};
+    memset(report, 0, sizeof *report);
+    enum err err = options_check(options, diag);
+    if (err)
+        return err;
+    if (getrlimit(RLIMIT_NOFILE, &tree.files))
+        return diag_errno(diag, ERR_IO, NULL, "cannot tell how many files may be open");
+    guard_begin();
+    const struct rlimit raised = {tree.files.rlim_max, tree.files.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &raised);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    err = tree_run(&tree, diag);
+    tree_clear(&tree);
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
+    setrlimit(RLIMIT_NOFILE, &tree.files);
+    trace_tree_sort(list);
+    report_count(list, report);
+    return err;
+}
+
+bool record_tree_runs_on(struct record_tree_report *report) {
+    return guard_is_watching() && !guard_poll(&report->wait_status);
+}
+
+void record_tree_wait(struct record_tree_report *report) {
+    guard_wait(&report->wait_status);
+    report->signal_number = guard_signal();
+    guard_end();
+}

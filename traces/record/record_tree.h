@@ -1,0 +1,81 @@
+/**
+ * record_tree.h: run a program and capture the allocation traffic of it and of every process that comes from it.
+ *
+ * Each process gets shared memory, an order and a trace of its own; one loop drains them all, one thread compresses
+ * them all. A child of a fork begins with the live blocks of its parent as they were when it was born, an exec begins a
+ * new trace with nothing. The recorder adopts orphans (PR_SET_CHILD_SUBREAPER), so that it hears how daemons end.
+ *
+ * How exact the beginning of a forked child is: exactly its parent's live set, when the parent has one thread. What
+ * other threads of the parent allocate and free while the fork is under way may or may not be in the child; that many
+ * operations are counted and told. A child made by a bare system call, which nobody announces, begins with what the
+ * parent had when the child made its first call.
+ *
+ * Memory of the recorder: 48 MiB of queue for all processes together; for each that is alive about 1 MiB and what its
+ * trace's writer takes (up to 13 MiB for one with 2^18 events or more), 64 to 128 bytes per live block; for each that
+ * has ended a few hundred bytes; for each fork whose child has not made its first call yet 16 bytes per live block.
+ */
+#ifndef MMREPLAY_TRACES_RECORD_RECORD_TREE_H
+#define MMREPLAY_TRACES_RECORD_RECORD_TREE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/diag.h"
+#include "traces/record/record.h"
+#include "traces/trace.h"
+#include "traces/trace_tree.h"
+
+enum {
+    /** An image that an exec replaces leaves its trace when it made at least so many operations of its own. */
+    RECORD_IMAGE_OPERATIONS_KEPT = 1000
+};
+
+/** Where the traces of a tree go. Called from one thread, but for the sinks, which another feeds. */
+struct record_tree_output {
+    void *ctx;
+    /**
+     * A trace begins: fills *sink (borrowed) and *trace, the caller's own.
+     * @param image_number how many traces of this pid have been kept before.
+     */
+    enum err (*begin)(void *ctx, uint64_t pid, uint32_t image_number, void **trace, struct event_sink *sink,
+                      struct diag *diag);
+    /** The trace is whole; *file, owned by the recorder from then on, is its name for the list. Ends `trace`. */
+    enum err (*finish)(void *ctx, void *trace, const struct trace_info *info, char **file, struct diag *diag);
+    /** The trace is not wanted. Ends `trace`. */
+    void (*discard)(void *ctx, void *trace);
+    /** May be NULL. The program that was started has ended, others of its tree go on for long, and are recorded. */
+    void (*program_ended)(void *ctx, uint64_t others_count);
+};
+
+/** What happened to all of them together. */
+struct record_tree_report {
+    uint64_t event_count;
+    uint64_t duration_ns;
+    uint64_t process_count; /**< with and without a trace */
+    uint64_t trace_count;
+    uint64_t fault_count; /**< processes whose recording failed: their rows' reason tells */
+    uint64_t lost_count;
+    uint64_t unknown_free_count;
+    uint64_t missed_free_count;
+    uint64_t uncertain_count; /**< operations of other threads while a fork was under way */
+    uint64_t denied_count;    /**< processes that found no memory left to record them */
+    enum record_stop stop;    /**< anything but NONE: processes may run on */
+    int wait_status;          /**< of the program that was started */
+    int signal_number;        /**< as in struct record_report */
+};
+
+/**
+ * Runs the command and records it and its descendants, until the last of them that is recorded has ended, a bound is
+ * reached (duration_ns; event_count_max counts all processes together, and is heeded once a round, not to the event),
+ * or SIGINT asks for it. As with record_run, record_tree_wait must follow.
+ * @param tree filled: command, tool, date and a row for each; the caller's to clear, after a failure, too.
+ * @return as record_run. A process whose recording fails ends only that one's.
+ */
+enum err record_tree_run(const struct record_options *options, const struct record_tree_output *output,
+                         struct trace_tree *tree, struct record_tree_report *report, struct diag *diag);
+
+/** As record_runs_on and record_wait, for the program that was started. */
+bool record_tree_runs_on(struct record_tree_report *report);
+void record_tree_wait(struct record_tree_report *report);
+
+#endif
