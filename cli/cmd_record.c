@@ -14,6 +14,7 @@
 #include "core/base/units.h"
 #include "formats/native_writer.h"
 #include "traces/record/record.h"
+#include "traces/record/record_host.h"
 
 struct record_values {
     const char *output;
@@ -58,15 +59,25 @@ static const struct record_values record_defaults = {
 struct recorded_file {
     const char *path;
     struct native_writer *writer;
+    const struct trace_info *info; /* what is known from the start */
     bool is_begun;
+    bool is_cut; /* something failed after it had begun: what there is may still be a trace */
 };
+
+/* Creates the writer; without a description under way it does, too. */
+static enum err file_create(struct recorded_file *file, struct diag *diag) {
+    enum err err = native_writer_create(file->path, NULL, &file->writer, diag);
+    if (!err)
+        native_writer_announce(file->writer, file->info, NULL);
+    return err;
+}
 
 static enum err file_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
     struct recorded_file *file = ctx;
     if (file->is_begun) {
         native_writer_destroy(file->writer);
         file->writer = NULL;
-        enum err err = native_writer_create(file->path, NULL, &file->writer, diag);
+        enum err err = file_create(file, diag);
         if (err)
             return err;
     }
@@ -126,9 +137,30 @@ static enum record_time time_of(const char *word) {
     return strcmp(word, "fine") == 0 ? RECORD_TIME_FINE : RECORD_TIME_COUNT;
 }
 
-static enum err trace_record(const struct record_values *values, const char *path, char **argv,
-                             struct recorded_file *file, struct trace_info *info, struct record_report *report,
-                             struct diag *diag) {
+/* What is known before the program runs. */
+static enum err info_begin(const struct record_values *values, char **argv, struct trace_info *info) {
+    char *command = NULL;
+    enum err err = info_describe(values, info);
+    if (!err)
+        err = record_host_describe(info);
+    if (!err)
+        err = record_command_text(argv, &command);
+    if (!err)
+        err = trace_text_set(&info->program_command, command);
+    if (!err)
+        err = trace_text_set(&info->capture_end, "not known: the recorder did not live to tell");
+    free(command);
+    return err;
+}
+
+static void cut_describe(struct trace_info *info, const struct diag *diag) {
+    char text[sizeof diag->text + 512];
+    snprintf(text, sizeof text, "%.400s; the trace ends before: %s", info->capture_end, diag->text);
+    trace_text_set(&info->capture_end, text);
+}
+
+static enum err trace_record(const struct record_values *values, char **argv, struct recorded_file *file,
+                             struct trace_info *info, struct record_report *report, struct diag *diag) {
     char shim[4096];
     struct record_options options = {.argv = argv,
                                      .shim_path = shim,
@@ -138,13 +170,39 @@ static enum err trace_record(const struct record_values *values, const char *pat
                                      .time = time_of(values->time)};
     struct record_output output = {file, file_begin};
     enum err err = libexec_path("libmmrecord.so", shim, sizeof shim, diag);
+    if (!err && info_begin(values, argv, info))
+        err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
+    file->info = info;
     if (!err) /* before the program runs: an output that cannot be written should not cost a run */
-        err = native_writer_create(path, NULL, &file->writer, diag);
+        err = file_create(file, diag);
     if (!err)
         err = record_run(&options, &output, info, report, diag);
-    if (!err && info_describe(values, info))
+    if (!err && info_describe(values, info)) /* again: a version that was given goes before the one that was found */
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
-    return err ? err : native_writer_finish(file->writer, info, diag);
+    if (!err) {
+        err = native_writer_finish(file->writer, info, diag);
+        file->is_cut = err != ERR_OK;
+        if (err) /* the program's end is known, but the trace does not reach it */
+            cut_describe(info, diag);
+    } else {
+        file->is_cut = report->stop == RECORD_STOP_FAILURE;
+    }
+    return err;
+}
+
+/* After a failure under way: what was recorded until then is kept as a trace. */
+static void trace_salvage(struct recorded_file *file, const struct trace_info *info) {
+    struct diag diag = {0};
+    char count[UNITS_TEXT_BYTES];
+    uint64_t event_count = 0;
+    enum err err = native_writer_salvage(file->writer, info, &event_count, &diag);
+    if (!err)
+        message_note("%s: kept: %s events from before that", file->path, units_format_count(event_count, count));
+    else
+        message_error(&diag);
+    if (err && native_writer_draft_path(file->writer))
+        message_note("what was recorded is in %s; mmreplay check --repair -o OUT.yaml mends it",
+                     native_writer_draft_path(file->writer));
 }
 
 static bool ring_is_possible(uint64_t bytes) {
@@ -172,11 +230,13 @@ static int recording_run(const struct record_values *values, const char *path, c
     struct trace_info info = {0};
     struct record_report report = {0};
     struct diag diag = {0};
-    enum err err = trace_record(values, path, argv, &file, &info, &report, &diag);
+    enum err err = trace_record(values, argv, &file, &info, &report, &diag);
     if (err)
         message_error(&diag);
     else
         summary_print(path, &report, &info);
+    if (file.is_cut)
+        trace_salvage(&file, &info);
     native_writer_destroy(file.writer);
     trace_info_clear(&info);
     program_wait(&report);

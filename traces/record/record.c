@@ -30,6 +30,7 @@ struct recorder {
     struct namer *namer;
     struct merge *merge;
     struct record_bounds bounds;
+    uint64_t synced_ns;
 };
 
 static enum err options_check(const struct record_options *options, struct diag *diag) {
@@ -145,7 +146,7 @@ static enum err python_describe(const char *version, struct trace_info *info) {
 /* How it ended, and what of it is not here. */
 static const char *end_describe(const struct recorder *recorder, char *buffer, size_t buffer_bytes) {
     const struct record_session *session = &recorder->session;
-    char why[128], end[64] = "the program ran on";
+    char why[1280], end[64] = "the program ran on";
     uint32_t forks = atomic_load(&session->shared->fork_count);
     if (session->has_ended)
         record_end_text(session->wait_status, end, sizeof end);
@@ -160,7 +161,7 @@ static const char *end_describe(const struct recorder *recorder, char *buffer, s
 static enum err info_fill(const struct recorder *recorder, const struct record_report *report,
                           struct trace_info *info) {
     const struct record_shared *shared = recorder->session.shared;
-    char end[320];
+    char end[1400];
     char version[RECORD_TEXT_BYTES];
     memcpy(version, shared->python_version, sizeof version);
     version[sizeof version - 1] = 0;
@@ -221,6 +222,15 @@ static void recorder_clear(struct recorder *recorder) {
     stage_destroy(recorder->stage);
 }
 
+/* Now and then the sink is to make last what it has, so that little is lost if the recorder dies. */
+static enum err sink_sync(struct recorder *recorder, struct diag *diag) {
+    uint64_t now_ns = clock_now_ns();
+    if (now_ns - recorder->synced_ns < RECORD_SYNC_MS * UINT64_C(1000000))
+        return ERR_OK;
+    recorder->synced_ns = now_ns;
+    return namer_sync(recorder->namer, diag);
+}
+
 /* Until the program has ended and its rings are empty, or a bound is reached. */
 static enum err rings_drain(struct recorder *recorder, struct diag *diag) {
     struct record_session *session = &recorder->session;
@@ -228,6 +238,8 @@ static enum err rings_drain(struct recorder *recorder, struct diag *diag) {
         bool is_final = session->has_ended;
         bool progress;
         enum err err = merge_pass(recorder->merge, is_final, &progress, diag);
+        if (!err)
+            err = sink_sync(recorder, diag);
         if (err)
             return err;
         if (progress)
@@ -256,6 +268,14 @@ static enum err rest_drain(struct recorder *recorder, struct diag *diag) {
     return ERR_OK;
 }
 
+/* Everything that was put into order arrives, or the first reason why not is told. */
+static enum err recording_finish(struct recorder *recorder, struct diag *diag) {
+    enum err err = recorder->bounds.stop ? rest_drain(recorder, diag) : ERR_OK;
+    if (!err)
+        err = namer_flush(recorder->namer, diag);
+    return err ? err : stage_flush(recorder->stage, diag);
+}
+
 static enum err recorder_run(struct recorder *recorder, struct record_report *report, struct diag *diag) {
     struct record_session *session = &recorder->session;
     bounds_start(&recorder->bounds, recorder->options);
@@ -266,24 +286,26 @@ static enum err recorder_run(struct recorder *recorder, struct record_report *re
     err = rings_drain(recorder, diag);
     session_stop(session);
     guard_release();
-    if (!err && recorder->bounds.stop)
-        err = rest_drain(recorder, diag);
     report->duration_ns = clock_now_ns() - recorder->bounds.start_ns;
     if (!err)
-        err = namer_flush(recorder->namer, diag);
-    if (!err)
-        err = stage_flush(recorder->stage, diag);
-    if (err)
-        return err;
+        err = recording_finish(recorder, diag);
+    if (err) {
+        bounds_fail(&recorder->bounds, diag);
+        if (namer_flush(recorder->namer, NULL) == ERR_OK)
+            stage_flush(recorder->stage, NULL);
+    }
     session_poll(session);
     report_fill(recorder, report);
     report_judge(session->shared, report);
-    return recording_judge(session, report, recorder->options->argv[0], diag);
+    return err ? err : recording_judge(session, report, recorder->options->argv[0], diag);
 }
 
 enum err record_run(const struct record_options *options, const struct record_output *output, struct trace_info *info,
                     struct record_report *report, struct diag *diag) {
     struct recorder recorder = {.options = options, .output = output};
+    struct diag own = {0};
+    if (!diag)
+        diag = &own;
     memset(report, 0, sizeof *report);
     enum err err = options_check(options, diag);
     if (err)
@@ -292,7 +314,8 @@ enum err record_run(const struct record_options *options, const struct record_ou
     err = recorder_create(&recorder, diag);
     if (!err)
         err = recorder_run(&recorder, report, diag);
-    if (!err && (info_fill(&recorder, report, info) || namer_arenas_describe(recorder.namer, info)))
+    bool stands = !err || report->stop == RECORD_STOP_FAILURE;
+    if (stands && (info_fill(&recorder, report, info) || namer_arenas_describe(recorder.namer, info)) && !err)
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     recorder_clear(&recorder);
     return err;

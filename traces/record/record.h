@@ -24,6 +24,7 @@ enum {
     RECORD_RING_BYTES_DEFAULT = 1 << 20, /**< 65,536 records: about 3 ms of a thread that does nothing but allocate */
     RECORD_RING_BYTES_LEAST = 1 << 12,
     RECORD_RING_BYTES_MOST = 1 << 30,
+    RECORD_SYNC_MS = 2000,           /**< how often at least the sink is flushed: what a killed recorder may cost */
     RECORD_RING_COUNT_DEFAULT = 256, /**< threads that are alive at once beyond this share a ring */
     RECORD_WARNING_COUNT_MAX = 12,
     RECORD_WARNING_BYTES = 320
@@ -47,6 +48,7 @@ enum record_stop {
     RECORD_STOP_ASKED,    /**< SIGINT */
     RECORD_STOP_EVENTS,   /**< event_count_max */
     RECORD_STOP_DURATION, /**< duration_ns */
+    RECORD_STOP_FAILURE,  /**< of the sink, or of the recorder: what came before it stands */
     RECORD_STOP_COUNT
 };
 
@@ -87,7 +89,8 @@ struct record_report {
  * after every call that got as far as starting it, whatever it returned, record_wait must follow. One recording at a
  * time per process.
  *
- * A failing sink ends the recording, not the program; the sink's error is returned.
+ * What fails on the way (the sink; memory) ends the recording, not the program: the error is returned, and with
+ * report->stop FAILURE, `info` and `report` are filled as for a recording that ended there.
  *
  * @param info its program_* and capture_* fields are filled; the others stay.
  * @return ERR_OK when the trace stands, however the program ended;

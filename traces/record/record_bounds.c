@@ -30,10 +30,15 @@ static enum err events_pass(void *ctx, const struct event *events, size_t count,
     return events_pass_timed(ctx, events, NULL, count, diag);
 }
 
+static enum err events_flush(void *ctx, struct diag *diag) {
+    struct record_bounds *bounds = ctx;
+    return bounds->sink.flush ? bounds->sink.flush(bounds->sink.ctx, diag) : ERR_OK;
+}
+
 struct event_sink bounds_begin(struct record_bounds *bounds, struct event_sink sink) {
     bounds->sink = sink;
     bounds->event_count = bounds->operation_count = 0;
-    return (struct event_sink){bounds, events_pass, sink.put_timed ? events_pass_timed : NULL};
+    return (struct event_sink){bounds, events_pass, sink.put_timed ? events_pass_timed : NULL, events_flush};
 }
 
 bool bounds_reached(struct record_bounds *bounds) {
@@ -49,6 +54,11 @@ bool bounds_reached(struct record_bounds *bounds) {
     return bounds->stop != RECORD_STOP_NONE;
 }
 
+void bounds_fail(struct record_bounds *bounds, const struct diag *diag) {
+    bounds->stop = RECORD_STOP_FAILURE;
+    bounds->failure = diag;
+}
+
 const char *bounds_describe(const struct record_bounds *bounds, char *buffer, size_t buffer_bytes) {
     char amount[UNITS_TEXT_BYTES];
     buffer[0] = 0;
@@ -60,5 +70,7 @@ const char *bounds_describe(const struct record_bounds *bounds, char *buffer, si
     if (bounds->stop == RECORD_STOP_DURATION)
         snprintf(buffer, buffer_bytes, "recording ended after %s, as asked (--duration)",
                  units_format_duration(bounds->options->duration_ns, amount));
+    if (bounds->stop == RECORD_STOP_FAILURE)
+        snprintf(buffer, buffer_bytes, "recording ended early: %s", bounds->failure->text);
     return buffer;
 }

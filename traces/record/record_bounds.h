@@ -20,6 +20,7 @@ struct record_bounds {
     uint64_t event_count; /**< passed on since bounds_begin */
     uint64_t operation_count;
     enum record_stop stop;
+    const struct diag *failure; /**< borrowed */
 };
 
 /** The recording is `options`', and time counts from now. */
@@ -30,6 +31,9 @@ struct event_sink bounds_begin(struct record_bounds *bounds, struct event_sink s
 
 /** Whether it is time to end; then bounds->stop tells why. Cost: a clock read when there is a duration. */
 bool bounds_reached(struct record_bounds *bounds);
+
+/** The recording has ended because of `diag`, which is borrowed. */
+void bounds_fail(struct record_bounds *bounds, const struct diag *diag);
 
 /** "recording ended after …": for the description and for a person; empty when the program's end ended it. @return
  * buffer. */
