@@ -12,6 +12,7 @@
 #include "traces/record/record_bounds.h"
 #include "traces/record/record_guard.h"
 #include "traces/record/record_host.h"
+#include "traces/record/record_life.h"
 #include "traces/record/record_merge.h"
 #include "traces/record/record_names.h"
 #include "traces/record/record_probe.h"
@@ -204,6 +205,7 @@ static enum err recorder_create(struct recorder *recorder, struct diag *diag) {
     enum err err = session_create(recorder->options, &recorder->session, diag);
     if (err)
         return err;
+    life_begin(&recorder->session.shared->recorder_life);
     err = stage_create(&recorder->stage);
     if (!err)
         err = namer_create(&staged, &recorder->namer);
@@ -216,6 +218,7 @@ static enum err recorder_create(struct recorder *recorder, struct diag *diag) {
 }
 
 static void recorder_clear(struct recorder *recorder) {
+    life_end();
     session_close(&recorder->session);
     merge_destroy(recorder->merge);
     namer_destroy(recorder->namer);
