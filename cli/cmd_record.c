@@ -24,6 +24,7 @@ struct record_values {
     const char *licence;
     const char *program_version;
     uint64_t ring_bytes;
+    const char *start_after;
     uint64_t event_count_max;
     uint64_t duration_ns;
     const char *time; /* NULL: no times; "": the default clock */
@@ -42,8 +43,12 @@ static const struct option_spec record_options[] = {
     {"licence", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(licence), "under what terms the trace may be used"},
     {"ring", 0, OPTION_BYTES, "SIZE", RECORD_FIELD(ring_bytes),
      "shared memory per thread, a power of two from 4K to 1G (default: 1M)"},
+    {"start-after", 0, OPTION_TEXT, "TIME|N", RECORD_FIELD(start_after),
+     "begin the trace so long after the program (5s) or after so many of its events (1M), with the blocks that are "
+     "alive "
+     "then (default: with the program)"},
     {"max-events", 0, OPTION_AMOUNT, "N", RECORD_FIELD(event_count_max),
-     "end the recording with the N-th event (10M, 1e6; default: no bound); the program runs on"},
+     "end the recording with the N-th event of the trace (10M, 1e6; default: no bound); the program runs on"},
     {"duration", 0, OPTION_DURATION, "TIME", RECORD_FIELD(duration_ns),
      "end the recording after this time (30s, 5m; default: no bound); the program runs on"},
     {"time", 0, OPTION_TEXT_OPTIONAL, "coarse|fine", RECORD_FIELD(time),
@@ -153,6 +158,19 @@ static enum err info_begin(const struct record_values *values, char **argv, stru
     return err;
 }
 
+/* A duration has a unit, a count has none but k, M, G: 5m is minutes, 5M millions. */
+static enum err start_parse(const char *text, struct record_options *options, struct diag *diag) {
+    if (!text)
+        return ERR_OK;
+    if (units_parse_duration(text, &options->start_after_ns) == ERR_OK && options->start_after_ns)
+        return ERR_OK;
+    if (units_parse_count(text, &options->start_after_event_count) == ERR_OK && options->start_after_event_count)
+        return ERR_OK;
+    return diag_set(diag, ERR_USAGE, NULL,
+                    "record: --start-after wants a duration such as 5s or a count of events such as 1M, not '%s'",
+                    text);
+}
+
 static void cut_describe(struct trace_info *info, const struct diag *diag) {
     char text[sizeof diag->text + 512];
     snprintf(text, sizeof text, "%.400s; the trace ends before: %s", info->capture_end, diag->text);
@@ -170,6 +188,8 @@ static enum err trace_record(const struct record_values *values, char **argv, st
                                      .time = time_of(values->time)};
     struct record_output output = {file, file_begin};
     enum err err = libexec_path("libmmrecord.so", shim, sizeof shim, diag);
+    if (!err)
+        err = start_parse(values->start_after, &options, diag);
     if (!err && info_begin(values, argv, info))
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     file->info = info;
@@ -297,7 +317,8 @@ const struct command command_record = {
         "SIGTERM and SIGHUP are passed on; the recorder waits for the program's end, writes the trace, says so and "
         "dies by "
         "that signal.\n"
-        "With --max-events or --duration the recording ends there in the same way; the description says so.\n"
+        "With --max-events or --duration the recording ends there in the same way. With --start-after it begins later: "
+        "the trace first makes the blocks that are alive then. The description says so.\n"
         "With --time every event has the time at which an allocation returned or a free was called, since the "
         "recording began. It never goes back: where the clocks of two threads and the order of their events disagree, "
         "the order is right. Waiting for the recorder, where there is any, is in it.\n"

@@ -240,3 +240,25 @@ END
         rm -f starved.*
     done
 }
+
+@test "--start-after begins with what is alive, by a count of events or by time" {
+    write_busy busy.py
+    for after in 200k 150ms; do
+        run_split record -o late.yaml --start-after "$after" --max-events 100k -- python3 busy.py 1000000
+        [ "$status" -eq 0 ]
+        [ "$output" = through ]
+        grep -q 'recording began after ' late.yaml
+        grep -Eq '  inherited_blocks: [1-9][0-9]{3}' late.yaml
+        grep -q '  count: 100000$' late.yaml
+        run_split check late.yaml
+        [ "$status" -eq 0 ]
+    done
+    run_split record -o early.yaml --start-after 1m -- sort /dev/null
+    [ "$status" -eq 2 ]
+    [[ "$errors" == "mmreplay: nothing was recorded: the program ended before the time that --start-after gives" ]]
+    for after in 0 0s 5x 5mm ''; do
+        run_split record --start-after "$after" -- touch ran
+        [ "$status" -eq 2 ]
+    done
+    [ ! -e ran ]
+}

@@ -86,9 +86,10 @@ static void report_judge(const struct record_shared *shared, struct record_repor
 }
 
 /* A recording that stands on its feet, or the reason why not. */
-static enum err recording_judge(const struct record_session *session, const struct record_report *report,
-                                const char *command, struct diag *diag) {
-    struct record_shared *shared = session->shared;
+static enum err recording_judge(const struct recorder *recorder, const struct record_report *report,
+                                struct diag *diag) {
+    struct record_shared *shared = recorder->session.shared;
+    const char *command = recorder->options->argv[0];
     if (report->image_count == 0)
         return diag_set(diag, ERR_UNSUPPORTED, NULL,
                         "%s never loaded the recorder: is it setuid, has it file capabilities, does it clear its "
@@ -111,6 +112,10 @@ static enum err recording_judge(const struct record_session *session, const stru
         return diag_set(diag, ERR_UNSUPPORTED, NULL,
                         "the interpreter replaced the recorder's hooks: run it without PYTHONMALLOC, PYTHONDEVMODE and "
                         "-X dev (CPython 3.6 and older always does)");
+    if (report->operation_count == 0 && recorder->bounds.is_waiting)
+        return diag_set(diag, ERR_UNSUPPORTED, NULL,
+                        "nothing was recorded: %s before the time that --start-after gives",
+                        report->stop ? "the recording ended" : "the program ended");
     if (report->operation_count == 0)
         return diag_set(diag, ERR_UNSUPPORTED, NULL, "%s made no allocation that could be seen%s%s", command,
                         report->stop ? " before the recording ended" : "",
@@ -152,7 +157,7 @@ static const char *end_describe(const struct recorder *recorder, char *buffer, s
     if (session->has_ended)
         record_end_text(session->wait_status, end, sizeof end);
     bounds_describe(&recorder->bounds, why, sizeof why);
-    int length = snprintf(buffer, buffer_bytes, "%s%s%s", why, why[0] ? "; " : "", end);
+    int length = snprintf(buffer, buffer_bytes, "%s%s", why, end);
     if (forks)
         snprintf(buffer + length, buffer_bytes - (size_t)length, "; %" PRIu32 " forked child%s not recorded", forks,
                  forks > 1 ? "ren" : "");
@@ -190,6 +195,10 @@ static enum err info_fill(const struct recorder *recorder, const struct record_r
 static enum err image_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
     struct recorder *recorder = ctx;
     struct event_sink real;
+    if (recorder->bounds.is_waiting) {
+        *sink = bounds_wait(&recorder->bounds);
+        return ERR_OK;
+    }
     enum err err = stage_flush(recorder->stage, diag);
     if (!err)
         err = recorder->output->begin(recorder->output->ctx, &real, diag);
@@ -198,6 +207,33 @@ static enum err image_begin(void *ctx, struct event_sink *sink, struct diag *dia
     stage_begin(recorder->stage, real);
     *sink = bounds_begin(&recorder->bounds, stage_sink(recorder->stage));
     return ERR_OK;
+}
+
+/* The trace begins when it is time to: with what is alive by then. */
+static enum err late_begin(struct recorder *recorder, struct diag *diag) {
+    uint64_t event_count = namer_counts(recorder->namer).event_count;
+    if (!event_count || !bounds_start_due(&recorder->bounds, event_count))
+        return ERR_OK;
+    bounds_start_now(&recorder->bounds);
+    return namer_restart(recorder->namer, diag);
+}
+
+/* The merge's consumer for a trace that begins behind a certain event. */
+static enum err late_put(void *ctx, const struct merged_record *record, struct diag *diag) {
+    struct recorder *recorder = ctx;
+    enum err err = recorder->bounds.is_waiting ? late_begin(recorder, diag) : ERR_OK;
+    return err ? err : namer_put(recorder->namer, record, diag);
+}
+
+/* Merge to namer, by way of late_put where an event of the program's is the sign to begin. */
+static enum err recorder_connect(struct recorder *recorder) {
+    struct merge_consumer consumer = {recorder->namer, namer_put, namer_expect};
+    const struct record_options *options = recorder->options;
+    bool is_late = options->start_after_event_count || options->start_after_ns;
+    if (options->start_after_event_count)
+        consumer = (struct merge_consumer){recorder, late_put, NULL};
+    enum err err = is_late ? namer_live_keep(recorder->namer) : ERR_OK;
+    return err ? err : merge_create(recorder->session.shared, consumer, &recorder->merge);
 }
 
 static enum err recorder_create(struct recorder *recorder, struct diag *diag) {
@@ -210,8 +246,7 @@ static enum err recorder_create(struct recorder *recorder, struct diag *diag) {
     if (!err)
         err = namer_create(&staged, &recorder->namer);
     if (!err)
-        err = merge_create(recorder->session.shared, (struct merge_consumer){recorder->namer, namer_put, namer_expect},
-                           &recorder->merge);
+        err = recorder_connect(recorder);
     if (!err && recorder->options->time)
         namer_time_keep(recorder->namer, record_time_now_ns(recorder->options->time));
     return err ? diag_set(diag, err, NULL, "no memory or no thread for the recorder") : ERR_OK;
@@ -241,6 +276,8 @@ static enum err rings_drain(struct recorder *recorder, struct diag *diag) {
         bool is_final = session->has_ended;
         bool progress;
         enum err err = merge_pass(recorder->merge, is_final, &progress, diag);
+        if (!err && recorder->bounds.is_waiting)
+            err = late_begin(recorder, diag);
         if (!err)
             err = sink_sync(recorder, diag);
         if (err)
@@ -300,7 +337,7 @@ static enum err recorder_run(struct recorder *recorder, struct record_report *re
     session_poll(session);
     report_fill(recorder, report);
     report_judge(session->shared, report);
-    return err ? err : recording_judge(session, report, recorder->options->argv[0], diag);
+    return err ? err : recording_judge(recorder, report, diag);
 }
 
 enum err record_run(const struct record_options *options, const struct record_output *output, struct trace_info *info,

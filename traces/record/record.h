@@ -36,8 +36,11 @@ struct record_options {
     uint64_t ring_bytes;   /**< 0 = default; rounded up to a power of two, 4 KiB … 1 GiB */
     uint32_t ring_count;   /**< 0 = default; at most 1024 */
 
-    uint64_t event_count_max; /**< the recording ends with this event; 0 = no bound */
-    uint64_t duration_ns;     /**< … or after this time; 0 = no bound */
+    uint64_t start_after_ns;          /**< the trace begins so long after the program; 0 = with it */
+    uint64_t start_after_event_count; /**< … or behind so many events of its present image; 0 = with the first */
+
+    uint64_t event_count_max; /**< the recording ends with this event of the trace; 0 = no bound */
+    uint64_t duration_ns;     /**< … or so long after its beginning; 0 = no bound */
 
     enum record_time time; /**< what events get their times from; the sink then gets them by put_timed */
 };
