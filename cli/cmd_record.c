@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/arguments.h"
@@ -15,6 +16,7 @@
 #include "core/base/units.h"
 #include "formats/native_writer.h"
 #include "traces/record/record.h"
+#include "traces/record/record_host.h"
 
 struct record_values {
     const char *output;
@@ -24,6 +26,7 @@ struct record_values {
     const char *licence;
     const char *program_version;
     uint64_t ring_bytes;
+    const char *start_after;
     uint64_t event_count_max;
     uint64_t duration_ns;
     const char *time; /* NULL: no times; "": the default clock */
@@ -45,8 +48,12 @@ static const struct option_spec record_options[] = {
      "shared memory per thread, a power of two from 4K to 1G (default: 1M)"},
     {"follow", 0, OPTION_FLAG, NULL, RECORD_FIELD(follow),
      "record every process that comes from COMMAND, too: NAME.PID.yaml each, and NAME.yaml lists them"},
+    {"start-after", 0, OPTION_TEXT, "TIME|N", RECORD_FIELD(start_after),
+     "begin the trace so long after the program (5s) or after so many of its events (1M), with the blocks that are "
+     "alive "
+     "then (default: with the program)"},
     {"max-events", 0, OPTION_AMOUNT, "N", RECORD_FIELD(event_count_max),
-     "end the recording with the N-th event (10M, 1e6; default: no bound); the program runs on"},
+     "end the recording with the N-th event of the trace (10M, 1e6; default: no bound); the program runs on"},
     {"duration", 0, OPTION_DURATION, "TIME", RECORD_FIELD(duration_ns),
      "end the recording after this time (30s, 5m; default: no bound); the program runs on"},
     {"time", 0, OPTION_TEXT_OPTIONAL, "coarse|fine", RECORD_FIELD(time),
@@ -62,15 +69,25 @@ static const struct record_values record_defaults = {
 struct recorded_file {
     const char *path;
     struct native_writer *writer;
+    const struct trace_info *info; /* what is known from the start */
     bool is_begun;
+    bool is_cut; /* something failed after it had begun: what there is may still be a trace */
 };
+
+/* Creates the writer; without a description under way it does, too. */
+static enum err file_create(struct recorded_file *file, struct diag *diag) {
+    enum err err = native_writer_create(file->path, NULL, &file->writer, diag);
+    if (!err)
+        native_writer_announce(file->writer, file->info, NULL);
+    return err;
+}
 
 static enum err file_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
     struct recorded_file *file = ctx;
     if (file->is_begun) {
         native_writer_destroy(file->writer);
         file->writer = NULL;
-        enum err err = native_writer_create(file->path, NULL, &file->writer, diag);
+        enum err err = file_create(file, diag);
         if (err)
             return err;
     }
@@ -139,20 +156,82 @@ static struct record_options options_of(const struct record_values *values, char
                                    .time = time_of(values->time)};
 }
 
-static enum err trace_record(const struct record_values *values, const char *path, char **argv,
-                             struct recorded_file *file, struct trace_info *info, struct record_report *report,
-                             struct diag *diag) {
+/* What is known before the program runs. */
+static enum err info_begin(const struct record_values *values, char **argv, struct trace_info *info) {
+    char *command = NULL;
+    enum err err = info_describe(values, info);
+    if (!err)
+        err = record_host_describe(info, time(NULL));
+    if (!err)
+        err = record_command_text(argv, &command);
+    if (!err)
+        err = trace_text_set(&info->program_command, command);
+    if (!err)
+        err = trace_text_set(&info->capture_end, "not known: the recorder did not live to tell");
+    free(command);
+    return err;
+}
+
+/* A duration has a unit, a count has none but k, M, G: 5m is minutes, 5M millions. */
+static enum err start_parse(const char *text, struct record_options *options, struct diag *diag) {
+    if (!text)
+        return ERR_OK;
+    if (units_parse_duration(text, &options->start_after_ns) == ERR_OK && options->start_after_ns)
+        return ERR_OK;
+    if (units_parse_count(text, &options->start_after_event_count) == ERR_OK && options->start_after_event_count)
+        return ERR_OK;
+    return diag_set(diag, ERR_USAGE, NULL,
+                    "record: --start-after wants a duration such as 5s or a count of events such as 1M, not '%s'",
+                    text);
+}
+
+static void cut_describe(struct trace_info *info, const struct diag *diag) {
+    char text[sizeof diag->text + 512];
+    snprintf(text, sizeof text, "%.400s; the trace ends before: %s", info->capture_end, diag->text);
+    trace_text_set(&info->capture_end, text);
+}
+
+static enum err trace_record(const struct record_values *values, char **argv, struct recorded_file *file,
+                             struct trace_info *info, struct record_report *report, struct diag *diag) {
     char shim[4096];
-    const struct record_options options = options_of(values, argv, shim);
+    struct record_options options = options_of(values, argv, shim);
     struct record_output output = {file, file_begin};
     enum err err = libexec_path("libmmrecord.so", shim, sizeof shim, diag);
+    if (!err)
+        err = start_parse(values->start_after, &options, diag);
+    if (!err && info_begin(values, argv, info))
+        err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
+    file->info = info;
     if (!err) /* before the program runs: an output that cannot be written should not cost a run */
-        err = native_writer_create(path, NULL, &file->writer, diag);
+        err = file_create(file, diag);
     if (!err)
         err = record_run(&options, &output, info, report, diag);
-    if (!err && info_describe(values, info))
+    if (!err && info_describe(values, info)) /* again: a version that was given goes before the one that was found */
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
-    return err ? err : native_writer_finish(file->writer, info, diag);
+    if (!err) {
+        err = native_writer_finish(file->writer, info, diag);
+        file->is_cut = err != ERR_OK;
+        if (err) /* the program's end is known, but the trace does not reach it */
+            cut_describe(info, diag);
+    } else {
+        file->is_cut = report->stop == RECORD_STOP_FAILURE;
+    }
+    return err;
+}
+
+/* After a failure under way: what was recorded until then is kept as a trace. */
+static void trace_salvage(struct recorded_file *file, const struct trace_info *info) {
+    struct diag diag = {0};
+    char count[UNITS_TEXT_BYTES];
+    uint64_t event_count = 0;
+    enum err err = native_writer_salvage(file->writer, info, &event_count, &diag);
+    if (!err)
+        message_note("%s: kept: %s events from before that", file->path, units_format_count(event_count, count));
+    else
+        message_error(&diag);
+    if (err && native_writer_draft_path(file->writer))
+        message_note("what was recorded is in %s; mmreplay check --repair -o OUT.yaml mends it",
+                     native_writer_draft_path(file->writer));
 }
 
 static bool ring_is_possible(uint64_t bytes) {
@@ -180,11 +259,13 @@ static int recording_run(const struct record_values *values, const char *path, c
     struct trace_info info = {0};
     struct record_report report = {0};
     struct diag diag = {0};
-    enum err err = trace_record(values, path, argv, &file, &info, &report, &diag);
+    enum err err = trace_record(values, argv, &file, &info, &report, &diag);
     if (err)
         message_error(&diag);
     else
         summary_print(path, &report, &info);
+    if (file.is_cut)
+        trace_salvage(&file, &info);
     native_writer_destroy(file.writer);
     trace_info_clear(&info);
     program_wait(&report);
@@ -201,7 +282,7 @@ static int following_run(const struct record_values *values, const char *path, c
     char shim[4096];
     int signal_number = 0;
     struct diag diag;
-    const struct record_options options = options_of(values, argv, shim);
+    struct record_options options = options_of(values, argv, shim);
     const struct record_follow follow = {path, &options, values_describe, values};
     if (libexec_path("libmmrecord.so", shim, sizeof shim, &diag))
         return message_error(&diag);
@@ -231,6 +312,8 @@ static int record_main(const void *values, char **operands, size_t operand_count
     if (!options->event_count_max || !options->duration_ns)
         return message_failure("record: --%s 0 would record nothing",
                                options->event_count_max ? "duration" : "max-events");
+    if (options->follow && options->start_after)
+        return message_failure("record: --start-after is for one process and does not go with --follow");
     return options->follow ? following_run(options, path, operands) : recording_run(options, path, operands);
 }
 
@@ -263,7 +346,8 @@ const struct command command_record = {
         "SIGTERM and SIGHUP are passed on; the recorder waits for the program's end, writes the trace, says so and "
         "dies by "
         "that signal.\n"
-        "With --max-events or --duration the recording ends there in the same way; the description says so.\n"
+        "With --max-events or --duration the recording ends there in the same way. With --start-after it begins later: "
+        "the trace first makes the blocks that are alive then. The description says so.\n"
         "With --time every event has the time at which an allocation returned or a free was called, since the "
         "recording began. It never goes back: where the clocks of two threads and the order of their events disagree, "
         "the order is right. Waiting for the recorder, where there is any, is in it.\n"

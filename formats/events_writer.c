@@ -1,9 +1,11 @@
 #include "formats/events_writer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -64,9 +66,33 @@ void events_writer_destroy(struct events_writer *writer) {
     free(writer);
 }
 
-static enum err bytes_write(struct events_writer *writer, const uint8_t *bytes, size_t count, struct diag *diag) {
-    sha256_update(&writer->hash, bytes, count);
-    writer->file_bytes += count;
+/* Bytes that index and end take behind a member yet to come, at most. */
+static uint64_t tail_bytes(const struct events_writer *writer) {
+    uint64_t index = writer->index_bytes + (uint64_t)2 * VARINT_BYTES_MAX;
+    return 2 * (MEMBER_HEADER_BYTES + MEMBER_TRAILER_BYTES) + index + index / 256 + 256; /* deflate never adds more */
+}
+
+static bool is_within_limit(uint64_t end) {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) || limit.rlim_cur == RLIM_INFINITY || end <= limit.rlim_cur;
+}
+
+/* Fails only when there is no room; whether there is can not always be known. */
+static enum err room_reserve(struct events_writer *writer, uint64_t bytes, struct diag *diag) {
+    int failed = 0;
+    if (!is_within_limit(writer->file_bytes + bytes)) {
+        errno = EFBIG;
+        return diag_errno(diag, ERR_IO, writer->path, "cannot write");
+    }
+    do
+        failed = fallocate(writer->fd, FALLOC_FL_KEEP_SIZE, (off_t)writer->file_bytes, (off_t)bytes);
+    while (failed && errno == EINTR);
+    if (failed && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
+        return diag_errno(diag, ERR_IO, writer->path, "cannot write");
+    return ERR_OK;
+}
+
+static enum err bytes_put(const struct events_writer *writer, const uint8_t *bytes, size_t count, struct diag *diag) {
     while (count) {
         ssize_t written = write(writer->fd, bytes, count);
         if (written < 0 && errno == EINTR)
@@ -76,6 +102,19 @@ static enum err bytes_write(struct events_writer *writer, const uint8_t *bytes, 
         bytes += written;
         count -= (size_t)written;
     }
+    return ERR_OK;
+}
+
+/* All of it or nothing: what the file held before stays its content. */
+static enum err bytes_write(struct events_writer *writer, const uint8_t *bytes, size_t count, struct diag *diag) {
+    enum err err = bytes_put(writer, bytes, count, diag);
+    if (err) {
+        if (ftruncate(writer->fd, (off_t)writer->file_bytes) == 0)
+            lseek(writer->fd, (off_t)writer->file_bytes, SEEK_SET);
+        return err;
+    }
+    sha256_update(&writer->hash, bytes, count);
+    writer->file_bytes += count;
     return ERR_OK;
 }
 
@@ -111,17 +150,24 @@ static enum err member_write(struct events_writer *writer, struct member_header 
     header.features = writer->features;
     header.member_bytes = (uint32_t)(stream->next_out + MEMBER_TRAILER_BYTES - writer->member);
     member_header_write(&header, writer->member);
+    if (header.kind == MEMBER_EVENTS) {
+        enum err err = room_reserve(writer, header.member_bytes + tail_bytes(writer), diag);
+        if (err)
+            return err;
+    }
     return bytes_write(writer, writer->member, header.member_bytes, diag);
 }
 
-static enum err index_append(struct events_writer *writer, uint64_t member_bytes, uint32_t event_count) {
+static enum err index_reserve(struct events_writer *writer) {
     size_t needed = writer->index_bytes + (size_t)2 * VARINT_BYTES_MAX;
-    if (needed > writer->index_capacity &&
-        buffer_reserve(&writer->index, &writer->index_capacity, needed + writer->index_capacity))
-        return ERR_NOMEM;
+    return needed <= writer->index_capacity
+               ? ERR_OK
+               : buffer_reserve(&writer->index, &writer->index_capacity, needed + writer->index_capacity);
+}
+
+static void index_append(struct events_writer *writer, uint64_t member_bytes, uint32_t event_count) {
     uint8_t *end = varint_write(writer->index + writer->index_bytes, member_bytes);
     writer->index_bytes = (size_t)(varint_write(end, event_count) - writer->index);
-    return ERR_OK;
 }
 
 enum err events_writer_flush(struct events_writer *writer, struct diag *diag) {
@@ -132,13 +178,12 @@ enum err events_writer_flush(struct events_writer *writer, struct diag *diag) {
     if (!count)
         return ERR_OK;
     struct member_header header = {.kind = MEMBER_EVENTS, .events_before = writer->event_count, .value = count};
-    if (events_encoder_take(writer->encoder, &raw, &raw_bytes))
+    if (index_reserve(writer) || events_encoder_take(writer->encoder, &raw, &raw_bytes))
         return out_of_memory(writer, diag);
     enum err err = member_write(writer, header, raw, raw_bytes, diag);
-    if (!err && index_append(writer, writer->file_bytes - start, count))
-        err = out_of_memory(writer, diag);
     if (err)
         return err;
+    index_append(writer, writer->file_bytes - start, count);
     writer->event_count += count;
     writer->member_count++;
     return ERR_OK;
@@ -166,15 +211,16 @@ enum err events_writer_put(struct events_writer *writer, const struct event *eve
     return err;
 }
 
-enum err events_writer_finish(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,
-                              struct diag *diag) {
-    enum err err = events_writer_flush(writer, diag);
-    if (err)
-        return err;
+uint64_t events_writer_count(const struct events_writer *writer) {
+    return writer->event_count;
+}
+
+enum err events_writer_finish_short(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,
+                                    struct diag *diag) {
     uint64_t index_byte = writer->file_bytes;
     struct member_header header = {
         .kind = MEMBER_INDEX, .events_before = writer->event_count, .value = writer->member_count};
-    err = member_write(writer, header, writer->index, writer->index_bytes, diag);
+    enum err err = member_write(writer, header, writer->index, writer->index_bytes, diag);
     if (err)
         return err;
     header.kind = MEMBER_END;
@@ -182,7 +228,15 @@ enum err events_writer_finish(struct events_writer *writer, char sha256[SHA256_T
     err = member_write(writer, header, NULL, 0, diag);
     if (err)
         return err;
+    if (ftruncate(writer->fd, (off_t)writer->file_bytes)) { /* what was reserved and not needed */
+    }
     sha256_finish(&writer->hash, sha256);
     *bytes = writer->file_bytes;
     return ERR_OK;
+}
+
+enum err events_writer_finish(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,
+                              struct diag *diag) {
+    enum err err = events_writer_flush(writer, diag);
+    return err ? err : events_writer_finish_short(writer, sha256, bytes, diag);
 }

@@ -1,5 +1,8 @@
 /**
  * events_writer.h: NAME.events.gz: encoded members, compressed, with their index (NATIVE.md).
+ *
+ * A full disk does not cost what is written already: before each member, room is reserved (fallocate) for it and for
+ * index and end behind it; where the file system cannot reserve, a member that did not fit is cut off again.
  */
 #ifndef MMREPLAY_FORMATS_EVENTS_WRITER_H
 #define MMREPLAY_FORMATS_EVENTS_WRITER_H
@@ -34,6 +37,16 @@ enum err events_writer_put(struct events_writer *writer, const struct event *eve
  * Ends the member under way, however small, and writes it: from here on a cut file can be salvaged up to this event.
  */
 enum err events_writer_flush(struct events_writer *writer, struct diag *diag);
+
+/** Events in the members written so far; all of them stand in the file, whatever fails later. */
+uint64_t events_writer_count(const struct events_writer *writer);
+
+/**
+ * After a put or flush that failed: index and end go behind the members that stand, whose room was kept for them. What
+ * was put after those members is not in the file. As events_writer_finish otherwise.
+ */
+enum err events_writer_finish_short(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,
+                                    struct diag *diag);
 
 /** Writes what is left, the index and the end. @param sha256, bytes of the whole file. */
 enum err events_writer_finish(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,

@@ -81,7 +81,7 @@ static enum err parts_find(struct repair *repair, struct diag *diag) {
 static void stated_count_find(struct repair *repair) {
     struct events_index index;
     struct native_repair_report *report = &repair->report;
-    report->is_stated = report->is_described;
+    report->is_stated = report->is_described && repair->info.events_bytes; /* 0: of a recording that was under way */
     report->stated_count = repair->info.summary.event_count;
     if (report->is_stated || events_index_load(repair->events_path, &index, NULL))
         return;

@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "formats/description.h"
+#include "formats/events_reader.h"
 #include "formats/events_writer.h"
 #include "formats/trace_target.h"
 #include "traces/tracker.h"
@@ -17,7 +19,11 @@
 static const char yaml_suffix[] = ".yaml";
 static const char events_suffix[] = ".events.gz";
 
-enum { TEMPORARY_ATTEMPTS = 100, EVENTS_PER_RUN = 1024 };
+enum {
+    TEMPORARY_ATTEMPTS = 100,
+    EVENTS_PER_RUN = 1024,
+    YAML_ROOM_BYTES = 32 * 1024 /* kept for the description from the start, so that a full disk does not cost it */
+};
 
 /* A file on its way: written under a temporary name beside the final one. */
 struct draft {
@@ -33,6 +39,7 @@ struct native_writer {
     struct events_writer *encoder;
     struct tracker *tracker;
     bool failed;
+    bool keeps_drafts; /* a salvage was tried and failed */
 };
 
 static enum err out_of_memory(const char *path, struct diag *diag) {
@@ -71,6 +78,21 @@ static enum err draft_open(struct draft *draft, struct diag *diag) {
     return diag_errno(diag, ERR_IO, draft->path, "cannot create a file beside it");
 }
 
+/* Where the file system cannot reserve, nothing is. */
+static enum err draft_reserve(const struct draft *draft, off_t bytes, struct diag *diag) {
+    if (fallocate(draft->fd, FALLOC_FL_KEEP_SIZE, 0, bytes) && (errno == ENOSPC || errno == EDQUOT))
+        return diag_errno(diag, ERR_IO, draft->path, "cannot write");
+    return ERR_OK;
+}
+
+/* A file that somebody has removed meanwhile takes all that is written, and keeps nothing. */
+static enum err draft_look(const struct draft *draft, struct diag *diag) {
+    struct stat status;
+    if (fstat(draft->fd, &status) == 0 && status.st_nlink == 0)
+        return diag_set(diag, ERR_IO, draft->path, "the file under way beside it has been removed meanwhile");
+    return ERR_OK;
+}
+
 static enum err draft_close(struct draft *draft, struct diag *diag) {
     int failed = close(draft->fd);
     draft->fd = -1;
@@ -85,10 +107,10 @@ static enum err draft_rename(struct draft *draft, struct diag *diag) {
     return ERR_OK;
 }
 
-static void draft_discard(struct draft *draft) {
+static void draft_discard(struct draft *draft, bool keeps) {
     if (draft->fd >= 0)
         close(draft->fd);
-    if (draft->temporary)
+    if (draft->temporary && !keeps)
         unlink(draft->temporary);
     free(draft->temporary);
     free(draft->path);
@@ -117,6 +139,8 @@ static enum err writer_prepare(struct native_writer *writer, const char *yaml_pa
     if (!err)
         err = draft_open(&writer->yaml, diag);
     if (!err)
+        err = draft_reserve(&writer->yaml, YAML_ROOM_BYTES, diag);
+    if (!err)
         err = events_writer_create(writer->events.fd, writer->events.path, level, &writer->encoder, diag);
     if (!err && tracker_create(&writer->tracker))
         err = out_of_memory(yaml_path, diag);
@@ -143,8 +167,8 @@ enum err native_writer_create(const char *yaml_path, const struct native_writer_
 void native_writer_destroy(struct native_writer *writer) {
     if (!writer)
         return;
-    draft_discard(&writer->events);
-    draft_discard(&writer->yaml);
+    draft_discard(&writer->events, writer->keeps_drafts);
+    draft_discard(&writer->yaml, writer->keeps_drafts);
     events_writer_destroy(writer->encoder);
     tracker_destroy(writer->tracker);
     free(writer->name);
@@ -176,7 +200,11 @@ static enum err events_put(struct native_writer *writer, const struct event *eve
             return err;
         at += run;
     }
-    return events_writer_put(writer->encoder, events, times_ns, count, diag);
+    uint64_t written = events_writer_count(writer->encoder);
+    enum err err = events_writer_put(writer->encoder, events, times_ns, count, diag);
+    if (!err && events_writer_count(writer->encoder) != written)
+        err = draft_look(&writer->events, diag);
+    return err;
 }
 
 static enum err sink_put_timed(void *ctx, const struct event *events, const uint64_t *times_ns, size_t count,
@@ -193,10 +221,22 @@ static enum err sink_put(void *ctx, const struct event *events, size_t count, st
     return sink_put_timed(ctx, events, NULL, count, diag);
 }
 
-struct event_sink native_writer_sink(struct native_writer *writer) {
-    return (struct event_sink){.ctx = writer, .put = sink_put, .put_timed = sink_put_timed};
+static enum err sink_flush(void *ctx, struct diag *diag) {
+    struct native_writer *writer = ctx;
+    if (writer->failed)
+        return diag_set(diag, ERR_USAGE, writer->yaml.path, "writing this trace has failed before");
+    enum err err = events_writer_flush(writer->encoder, diag);
+    if (!err)
+        err = draft_look(&writer->events, diag);
+    writer->failed = err != ERR_OK;
+    return err;
 }
 
+struct event_sink native_writer_sink(struct native_writer *writer) {
+    return (struct event_sink){.ctx = writer, .put = sink_put, .put_timed = sink_put_timed, .flush = sink_flush};
+}
+
+/* The whole text of the description under way; what was there before is replaced. */
 static enum err yaml_write(struct native_writer *writer, const struct trace_info *info, struct diag *diag) {
     char *text;
     size_t bytes, done = 0;
@@ -204,41 +244,51 @@ static enum err yaml_write(struct native_writer *writer, const struct trace_info
     if (err)
         return out_of_memory(writer->yaml.path, diag);
     while (done < bytes && !err) {
-        ssize_t written = write(writer->yaml.fd, text + done, bytes - done);
+        ssize_t written = pwrite(writer->yaml.fd, text + done, bytes - done, (off_t)done);
         if (written > 0)
             done += (size_t)written;
         else if (errno != EINTR)
             err = diag_errno(diag, ERR_IO, writer->yaml.path, "cannot write");
     }
     free(text);
+    if (!err && ftruncate(writer->yaml.fd, (off_t)bytes))
+        err = diag_errno(diag, ERR_IO, writer->yaml.path, "cannot write");
     return err;
+}
+
+static char *base_name(char *path) {
+    char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }
 
 /* The caller's words with the writer's numbers; shares the caller's strings. */
 static struct trace_info info_complete(const struct native_writer *writer, const struct trace_info *info, char *sha256,
                                        uint64_t bytes) {
     struct trace_info complete = *info;
-    char *slash = strrchr(writer->events.path, '/');
     if (!complete.name)
         complete.name = writer->name;
-    complete.events_file = slash ? slash + 1 : writer->events.path;
+    complete.events_file = base_name(writer->events.path);
     complete.events_sha256 = sha256;
     complete.events_bytes = bytes;
     complete.summary = *tracker_summary(writer->tracker);
     return complete;
 }
 
-enum err native_writer_finish(struct native_writer *writer, const struct trace_info *info, struct diag *diag) {
+enum err native_writer_announce(struct native_writer *writer, const struct trace_info *info, struct diag *diag) {
     char sha256[SHA256_TEXT_BYTES];
-    uint64_t bytes = 0;
-    if (writer->failed)
-        return diag_set(diag, ERR_USAGE, writer->yaml.path, "writing this trace has failed before");
-    writer->failed = true;
-    enum err err = events_writer_finish(writer->encoder, sha256, &bytes, diag);
-    if (err)
-        return err;
+    memset(sha256, '0', sizeof sha256 - 1);
+    sha256[sizeof sha256 - 1] = 0;
+    struct trace_info draft = info_complete(writer, info, sha256, 0);
+    draft.events_file = base_name(writer->events.temporary);
+    draft.summary = (struct trace_summary){0};
+    return yaml_write(writer, &draft, diag);
+}
+
+/* Both files get their final names, or neither. */
+static enum err drafts_finish(struct native_writer *writer, const struct trace_info *info, char *sha256, uint64_t bytes,
+                              struct diag *diag) {
     struct trace_info complete = info_complete(writer, info, sha256, bytes);
-    err = yaml_write(writer, &complete, diag);
+    enum err err = yaml_write(writer, &complete, diag);
     if (!err)
         err = draft_close(&writer->events, diag);
     if (!err)
@@ -251,4 +301,70 @@ enum err native_writer_finish(struct native_writer *writer, const struct trace_i
     if (err)
         unlink(writer->events.path);
     return err;
+}
+
+enum err native_writer_finish(struct native_writer *writer, const struct trace_info *info, struct diag *diag) {
+    char sha256[SHA256_TEXT_BYTES];
+    uint64_t bytes = 0;
+    if (writer->failed)
+        return diag_set(diag, ERR_USAGE, writer->yaml.path, "writing this trace has failed before");
+    writer->failed = true;
+    enum err err = events_writer_finish(writer->encoder, sha256, &bytes, diag);
+    return err ? err : drafts_finish(writer, info, sha256, bytes, diag);
+}
+
+/* The tracker has followed events that are not in the file: one that follows the file takes its place. */
+static enum err summary_recount(struct native_writer *writer, struct diag *diag) {
+    struct events_reader *reader = NULL;
+    struct event_block block = {.count = 1};
+    tracker_destroy(writer->tracker);
+    writer->tracker = NULL;
+    enum err err = tracker_create(&writer->tracker) ? out_of_memory(writer->yaml.path, diag) : ERR_OK;
+    if (!err)
+        err = events_reader_open(writer->events.temporary, NULL, &reader, diag);
+    if (!err) {
+        events_reader_want_times(reader, true);
+        err = events_reader_rewind(reader, diag);
+    }
+    while (!err && block.count) {
+        err = events_reader_next(reader, &block, diag);
+        for (size_t at = 0; !err && at < block.count; at += EVENTS_PER_RUN) {
+            struct event_block run = {.events = block.events + at,
+                                      .count = block.count - at < EVENTS_PER_RUN ? block.count - at : EVENTS_PER_RUN,
+                                      .first_index = block.first_index + at,
+                                      .times_ns = block.times_ns ? block.times_ns + at : NULL};
+            err = events_check(writer, &run, diag);
+        }
+    }
+    events_reader_close(reader);
+    return err;
+}
+
+enum err native_writer_salvage(struct native_writer *writer, const struct trace_info *info, uint64_t *event_count,
+                               struct diag *diag) {
+    char sha256[SHA256_TEXT_BYTES];
+    uint64_t bytes = 0;
+    writer->failed = true;
+    if (draft_look(&writer->events, diag))
+        return ERR_IO;
+    events_writer_flush(writer->encoder, NULL); /* after a failure, nothing; else all that is left */
+    uint64_t count = events_writer_count(writer->encoder);
+    if (!count)
+        return diag_set(diag, ERR_TRUNCATED, writer->yaml.path, "no events could be written");
+    writer->keeps_drafts = true;
+    enum err err = events_writer_finish_short(writer->encoder, sha256, &bytes, diag);
+    struct trace_info shorter = *info;
+    shorter.capture_lost_count += tracker_summary(writer->tracker)->event_count - count;
+    if (!err && tracker_summary(writer->tracker)->event_count != count)
+        err = summary_recount(writer, diag);
+    if (!err)
+        err = drafts_finish(writer, &shorter, sha256, bytes, diag);
+    if (err)
+        return err;
+    *event_count = count;
+    return ERR_OK;
+}
+
+const char *native_writer_draft_path(const struct native_writer *writer) {
+    return writer->keeps_drafts ? writer->events.temporary : NULL;
 }

@@ -26,7 +26,14 @@ struct native_writer_options {
 enum err native_writer_create(const char *yaml_path, const struct native_writer_options *options,
                               struct native_writer **out, struct diag *diag);
 
-/** Where the events go; borrowed. */
+/**
+ * Says already what is known of the trace: from here on the description under way is one that `check --repair` can use,
+ * should the process die before it finishes. It names the events file under way, and counts nothing.
+ * @param info as for native_writer_finish. @return ERR_IO, ERR_NOMEM; the writer goes on in any case.
+ */
+enum err native_writer_announce(struct native_writer *writer, const struct trace_info *info, struct diag *diag);
+
+/** Where the events go; borrowed. Its flush makes what was put so far last. */
 struct event_sink native_writer_sink(struct native_writer *writer);
 
 /**
@@ -36,7 +43,22 @@ struct event_sink native_writer_sink(struct native_writer *writer);
  */
 enum err native_writer_finish(struct native_writer *writer, const struct trace_info *info, struct diag *diag);
 
-/** Ends the writer; without a successful finish everything written is removed. NULL is fine. */
+/**
+ * As native_writer_finish after a put or flush that failed, too: then what could be written of the events, whole
+ * members from the start on, becomes the trace, and is counted anew (it is read once for that); what is missing of what
+ * was put is added to capture_lost_count.
+ * @param event_count how many events that are.
+ * @return as native_writer_finish; ERR_TRUNCATED: not one member was written. When it fails, the files under way stay
+ * as they are, for `check --repair`; native_writer_draft_path names one.
+ */
+enum err native_writer_salvage(struct native_writer *writer, const struct trace_info *info, uint64_t *event_count,
+                               struct diag *diag);
+
+/** What `check --repair` can be given after a native_writer_salvage that failed; NULL: nothing is left. Borrowed. */
+const char *native_writer_draft_path(const struct native_writer *writer);
+
+/** Ends the writer; without a successful finish everything written is removed, unless a salvage
+ * has been tried. NULL is fine. */
 void native_writer_destroy(struct native_writer *writer);
 
 #endif

@@ -45,6 +45,8 @@ struct event_sink {
      */
     enum err (*put_timed)(void *ctx, const struct event *events, const uint64_t *times_ns, size_t count,
                           struct diag *diag);
+    /** Makes what was put so far last, should the process die; NULL: there is nothing to do for that. */
+    enum err (*flush)(void *ctx, struct diag *diag);
 };
 
 /** Puts events, with their times where there are any (times_ns not NULL) and the sink keeps them. */

@@ -84,3 +84,181 @@ END
     done
     [ ! -e ran ]
 }
+
+# write_busy FILE: a Python program that takes one number, N, and makes and frees blocks of random sizes N times
+write_busy() {
+    cat >"$1" <<'END'
+import random, sys
+random.seed(1)
+keep = [None] * 20000
+for i in range(int(sys.argv[1])):
+    keep[random.randrange(20000)] = bytearray(random.randrange(3000))
+print("through")
+END
+}
+
+@test "a full disk ends the recording, not the program; what fitted is a whole trace" {
+    [ "$(id -u)" -eq 0 ] || skip "needs root to mount a small file system"
+    mkdir full
+    mount -t tmpfs -o size=300k tmpfs full 2>/dev/null || skip "cannot mount here"
+    write_busy busy.py
+    code=0
+    "$MMREPLAY" record -o full/full.yaml -- python3 busy.py 1500000 >out 2>told || code=$?
+    cp full/* . 2>/dev/null || true
+    ls full >left
+    umount full
+    [ "$code" -eq 2 ]
+    grep -q through out
+    grep -q 'full.events.gz: cannot write: No space left on device' told
+    grep -q 'full.yaml: kept: .* events from before that' told
+    [ "$(cat left)" = "full.events.gz
+full.yaml" ]
+    grep -q 'recording ended early: cannot write: No space left on device' full.yaml
+    run_split check full.yaml
+    [ "$status" -eq 0 ]
+}
+
+@test "a limit on file sizes reached under way leaves a whole trace, too" {
+    write_busy busy.py
+    run bash -c 'ulimit -f 1500; exec "$MMREPLAY" record --ring 4K -o limited.yaml -- python3 busy.py 9000000'
+    echo "$output"
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"limited.events.gz: cannot write: File too large"* ]]
+    [[ "$output" == *"limited.yaml: kept: "* ]]
+    [[ "$output" == *through* ]]
+    run_split check limited.yaml
+    [ "$status" -eq 0 ]
+}
+
+@test "files removed under way end the recording with that reason, and the program runs on" {
+    mkdir gone
+    cat >remove.py <<'END'
+import shutil, time
+keep = []
+shutil.rmtree("gone")
+end = time.time() + 3
+while time.time() < end:
+    keep.append(bytearray(100))
+    time.sleep(0.01)
+print("through")
+END
+    run_split record -o gone/x.yaml -- python3 remove.py
+    [ "$status" -eq 2 ]
+    [ "$output" = through ]
+    [[ "$errors" == *"gone/x.events.gz: the file under way beside it has been removed meanwhile"* ]]
+    [ ! -e gone ]
+}
+
+# A program with one allocation in a while; "ready" is there when some were made.
+write_quiet() {
+    cat >"$1" <<'END'
+import sys, time
+keep = []
+for i in range(int(sys.argv[1])):
+    keep.append(bytearray(777777))
+    time.sleep(0.1)
+    if i == 30:
+        open("ready", "w").close()
+print("through", flush=True)
+END
+}
+
+@test "a killed recorder leaves what check --repair mends, and a quiet program's events, too" {
+    write_quiet quiet.py
+    "$MMREPLAY" record -o killed.yaml --description 'was killed' -- python3 quiet.py 50 >out 2>told &
+    recorder=$!
+    while [ ! -e ready ]; do sleep 0.05; done
+    kill -9 "$recorder"
+    wait "$recorder" || true
+    run_split check --repair -o mended.yaml killed.yaml.*.tmp
+    [ "$status" -eq 0 ]
+    [[ "$output" == "mended.yaml: written: "*" events kept"* ]]
+    grep -q 'description: was killed' mended.yaml
+    grep -q 'end: "\?not known: the recorder did not live to tell' mended.yaml
+    grep -q 'command: "\?.*python3.* quiet.py 50' mended.yaml
+    grep -q '  largest_request_bytes: 777[78]..$' mended.yaml # of a block that was made long after the start
+    run_split check mended.yaml
+    [ "$status" -eq 0 ]
+    for i in {1..200}; do
+        if grep -q through out; then break; fi
+        sleep 0.05
+    done
+    grep -q through out # the program was not held up
+}
+
+@test "the events file of a killed recorder is enough" {
+    write_quiet quiet.py
+    "$MMREPLAY" record -o killed.yaml -- python3 quiet.py 35 2>told &
+    recorder=$!
+    while [ ! -e ready ]; do sleep 0.05; done
+    kill -9 "$recorder"
+    wait "$recorder" || true
+    run_split check --repair -o mended.yaml killed.events.gz.*.tmp
+    [ "$status" -eq 0 ]
+    run_split check mended.yaml
+    [ "$status" -eq 0 ]
+}
+
+@test "a recorder that stands still is waited for, and nothing is lost" {
+    write_busy busy.py
+    python3 - <<'END'
+import os, signal, subprocess, sys, time
+recorder = subprocess.Popen([os.environ["MMREPLAY"], "record", "--ring", "4K", "-o", "stood.yaml", "--", "python3", "busy.py",
+                             "300000"], stdout=open("out", "w"), stderr=open("told", "w"))
+time.sleep(0.3)
+recorder.send_signal(signal.SIGSTOP)
+time.sleep(0.5)
+recorder.send_signal(signal.SIGCONT)
+sys.exit(recorder.wait())
+END
+    grep -q through out
+    grep -q ' 0 lost' told
+    run_split check stood.yaml
+    [ "$status" -eq 0 ]
+}
+
+@test "a recorder without memory says so; the program is not started or runs to its end" {
+    if nm "$MMREPLAY" 2>/dev/null | grep -q __asan_init; then skip "a sanitizer's own memory does not fit"; fi
+    write_busy busy.py
+    for kilobytes in 60000 330000 340000 345000 350000 400000; do
+        run python3 - "$kilobytes" <<'END'
+import os, resource, subprocess, sys
+def limit():
+    resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]) * 1024, resource.RLIM_INFINITY))
+done = subprocess.run([os.environ["MMREPLAY"], "record", "-o", "starved.yaml", "--", "bash", "-c",
+                       "ulimit -S -v unlimited; echo begun; exec python3 busy.py 200000"], stdout=subprocess.PIPE,
+                      stderr=subprocess.PIPE, text=True, preexec_fn=limit)
+print(done.stdout + done.stderr)
+sys.exit(0 if done.returncode == 0 or done.returncode == 2 and "begun" not in done.stdout or "through" in done.stdout else 1)
+END
+        echo "$kilobytes: $output"
+        [ "$status" -eq 0 ]
+        if [ -e starved.yaml ]; then
+            run_split check starved.yaml
+            [ "$status" -eq 0 ]
+        fi
+        rm -f starved.*
+    done
+}
+
+@test "--start-after begins with what is alive, by a count of events or by time" {
+    write_busy busy.py
+    for after in 200k 150ms; do
+        run_split record -o late.yaml --start-after "$after" --max-events 100k -- python3 busy.py 1000000
+        [ "$status" -eq 0 ]
+        [ "$output" = through ]
+        grep -q 'recording began after ' late.yaml
+        grep -Eq '  inherited_blocks: [1-9][0-9]{3}' late.yaml
+        grep -q '  count: 100000$' late.yaml
+        run_split check late.yaml
+        [ "$status" -eq 0 ]
+    done
+    run_split record -o early.yaml --start-after 1m -- sort /dev/null
+    [ "$status" -eq 2 ]
+    [[ "$errors" == "mmreplay: nothing was recorded: the program ended before the time that --start-after gives" ]]
+    for after in 0 0s 5x 5mm ''; do
+        run_split record --start-after "$after" -- touch ran
+        [ "$status" -eq 2 ]
+    done
+    [ ! -e ran ]
+}

@@ -28,6 +28,7 @@ enum { LARGE_FIRST = 77777, LARGE_LAST = 400000, RUN_MAX = 4096 };
 struct recording {
     struct tracker *tracker;
     uint64_t begun_count;
+    struct record_options bounds;           /* its bounds are the recording's, too */
     uint64_t fail_after;                    /* events after which the sink fails; 0 = never */
     uint64_t large_kinds[EVENT_KIND_COUNT]; /* of requests that only the program itself makes */
     uint64_t large_bytes;
@@ -83,6 +84,9 @@ static enum err recording_begin(void *ctx, struct event_sink *sink, struct diag 
 static void recording_run(struct recording *recording, uint64_t ring_bytes, uint32_t ring_count, char *const *argv) {
     struct record_options options = {
         .argv = argv, .shim_path = shim_path, .ring_bytes = ring_bytes, .ring_count = ring_count};
+    options.event_count_max = recording->bounds.event_count_max;
+    options.start_after_event_count = recording->bounds.start_after_event_count;
+    options.start_after_ns = recording->bounds.start_after_ns;
     struct record_output output = {recording, recording_begin};
     recording->err = record_run(&options, &output, &recording->info, &recording->report, &recording->diag);
     record_wait(&recording->report);
@@ -309,6 +313,70 @@ static void what_cannot_be_recorded_is_said(void **state) {
     assert_refused((char *[]){(char[]){"/etc/passwd"}, NULL}, ERR_NOT_FOUND, "not executable");
 }
 
+static void a_bound_on_events_is_exact(void **state) {
+    (void)state;
+    for (uint64_t most = 1; most < 300000; most = most * 7 + 1) {
+        struct recording recording = {.bounds.event_count_max = most};
+        recording_run(&recording, 0, 0, (char *[]){program("traced_handoff"), (char[]){"3"}, (char[]){"200000"}, NULL});
+        assert_int_equal(recording.err, most == 1 ? ERR_UNSUPPORTED : ERR_OK); /* the first is a thread's start */
+        assert_int_equal(recording.report.stop, RECORD_STOP_EVENTS);
+        assert_int_equal(recording.report.event_count, most);
+        assert_int_equal(counted(&recording)->event_count, most);
+        assert_int_equal(recording.report.lost_count, 0);
+        assert_true(WIFEXITED(recording.report.wait_status) && WEXITSTATUS(recording.report.wait_status) == 0);
+        recording_clear(&recording);
+    }
+}
+
+static void a_trace_that_begins_late_begins_with_what_is_alive(void **state) {
+    (void)state;
+    struct recording whole = {0};
+    char *const argv[] = {program("traced_end"), (char[]){"_exit"}, (char[]){"5000"}, NULL};
+    recording_run(&whole, 0, 0, argv);
+    assert_nothing_missing(&whole);
+    for (uint64_t first = 2; first < 5000; first = first * 3 + 1) {
+        struct recording late = {.bounds.start_after_event_count = first};
+        recording_run(&late, 0, 0, argv);
+        assert_nothing_missing(&late);
+        const struct trace_summary *summary = counted(&late), *all = counted(&whole);
+        assert_int_equal(summary->live_end_blocks, all->live_end_blocks);
+        assert_int_equal(summary->live_end_bytes, all->live_end_bytes);
+        assert_int_equal(late.size_counts[1000], 5000);
+        assert_int_equal(late.info.capture_inherited_blocks, late.report.inherited_block_count);
+        /* of the events before, one is the thread's start */
+        assert_int_equal(summary->operation_count - late.report.inherited_block_count,
+                         all->operation_count - (first - 1));
+        assert_non_null(strstr(late.info.capture_end, "(--start-after); exit 3"));
+        recording_clear(&late);
+    }
+    recording_clear(&whole);
+}
+
+static void a_trace_that_begins_late_knows_every_block_of_many_threads(void **state) {
+    (void)state;
+    for (uint64_t first = 100; first < 200000; first *= 5) {
+        struct recording late = {.bounds.start_after_event_count = first};
+        recording_run(&late, 0, 0, (char *[]){program("traced_handoff"), (char[]){"4"}, (char[]){"50000"}, NULL});
+        assert_nothing_missing(&late);
+        assert_true(late.report.inherited_block_count > 0);
+        recording_clear(&late);
+    }
+    struct recording timed = {.bounds.start_after_ns = 30 * 1000 * 1000};
+    recording_run(&timed, 0, 0, (char *[]){program("traced_handoff"), (char[]){"4"}, (char[]){"300000"}, NULL});
+    assert_nothing_missing(&timed);
+    recording_clear(&timed);
+}
+
+static void a_program_that_ends_before_the_trace_begins_is_an_error(void **state) {
+    (void)state;
+    struct recording late = {.bounds.start_after_event_count = 1000000};
+    recording_run(&late, 0, 0, (char *[]){program("traced_end"), (char[]){"_exit"}, (char[]){"5"}, NULL});
+    assert_int_equal(late.err, ERR_UNSUPPORTED);
+    assert_non_null(strstr(late.diag.text, "--start-after"));
+    assert_int_equal(late.begun_count, 0);
+    recording_clear(&late);
+}
+
 static void a_failing_sink_ends_the_recording_but_not_the_program(void **state) {
     (void)state;
     struct recording recording = {.fail_after = 5000};
@@ -333,11 +401,11 @@ static void a_recorder_that_is_killed_does_not_hold_the_program(void **state) {
     }
     close(done[1]);
     usleep(50000);
-    kill(recorder, SIGKILL);
-    waitpid(recorder, NULL, 0);
+    kill(recorder, SIGKILL); /* and not waited for yet: it is a zombie, whose number is still taken */
     char byte;
     assert_int_equal(read(done[0], &byte, 1), 0); /* a hang is the test's time-out */
     close(done[0]);
+    waitpid(recorder, NULL, 0);
 }
 
 static void a_shim_path_with_blanks_and_colons_works(void **state) {
@@ -421,6 +489,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test(exec_begins_the_trace_anew),
         cmocka_unit_test(a_shell_wrapper_records_what_it_execs),
         cmocka_unit_test(what_cannot_be_recorded_is_said),
+        cmocka_unit_test(a_bound_on_events_is_exact),
+        cmocka_unit_test(a_trace_that_begins_late_begins_with_what_is_alive),
+        cmocka_unit_test(a_trace_that_begins_late_knows_every_block_of_many_threads),
+        cmocka_unit_test(a_program_that_ends_before_the_trace_begins_is_an_error),
         cmocka_unit_test(a_failing_sink_ends_the_recording_but_not_the_program),
         cmocka_unit_test(a_recorder_that_is_killed_does_not_hold_the_program),
         cmocka_unit_test(a_shim_path_with_blanks_and_colons_works),

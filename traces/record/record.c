@@ -12,6 +12,7 @@
 #include "traces/record/record_bounds.h"
 #include "traces/record/record_guard.h"
 #include "traces/record/record_host.h"
+#include "traces/record/record_life.h"
 #include "traces/record/record_merge.h"
 #include "traces/record/record_names.h"
 #include "traces/record/record_probe.h"
@@ -30,6 +31,7 @@ struct recorder {
     struct namer *namer;
     struct merge *merge;
     struct record_bounds bounds;
+    uint64_t synced_ns;
 };
 
 static enum err options_check(const struct record_options *options, struct diag *diag) {
@@ -84,9 +86,10 @@ static void report_judge(const struct record_shared *shared, struct record_repor
 }
 
 /* A recording that stands on its feet, or the reason why not. */
-static enum err recording_judge(const struct record_session *session, const struct record_report *report,
-                                const char *command, struct diag *diag) {
-    struct record_shared *shared = session->shared;
+static enum err recording_judge(const struct recorder *recorder, const struct record_report *report,
+                                struct diag *diag) {
+    struct record_shared *shared = recorder->session.shared;
+    const char *command = recorder->options->argv[0];
     if (report->image_count == 0)
         return diag_set(diag, ERR_UNSUPPORTED, NULL,
                         "%s never loaded the recorder: is it setuid, has it file capabilities, does it clear its "
@@ -109,6 +112,10 @@ static enum err recording_judge(const struct record_session *session, const stru
         return diag_set(diag, ERR_UNSUPPORTED, NULL,
                         "the interpreter replaced the recorder's hooks: run it without PYTHONMALLOC, PYTHONDEVMODE and "
                         "-X dev (CPython 3.6 and older always does)");
+    if (report->operation_count == 0 && recorder->bounds.is_waiting)
+        return diag_set(diag, ERR_UNSUPPORTED, NULL,
+                        "nothing was recorded: %s before the time that --start-after gives",
+                        report->stop ? "the recording ended" : "the program ended");
     if (report->operation_count == 0)
         return diag_set(diag, ERR_UNSUPPORTED, NULL, "%s made no allocation that could be seen%s%s", command,
                         report->stop ? " before the recording ended" : "",
@@ -136,12 +143,12 @@ static void report_fill(const struct recorder *recorder, struct record_report *r
 /* How it ended, and what of it is not here. */
 static const char *end_describe(const struct recorder *recorder, char *buffer, size_t buffer_bytes) {
     const struct record_session *session = &recorder->session;
-    char why[128], end[64] = "the program ran on";
+    char why[1280], end[64] = "the program ran on";
     uint32_t forks = atomic_load(&session->shared->fork_count);
     if (session->has_ended)
         record_end_text(session->wait_status, end, sizeof end);
     bounds_describe(&recorder->bounds, why, sizeof why);
-    int length = snprintf(buffer, buffer_bytes, "%s%s%s", why, why[0] ? "; " : "", end);
+    int length = snprintf(buffer, buffer_bytes, "%s%s", why, end);
     if (forks)
         snprintf(buffer + length, buffer_bytes - (size_t)length, "; %" PRIu32 " forked child%s not recorded", forks,
                  forks > 1 ? "ren" : "");
@@ -151,7 +158,7 @@ static const char *end_describe(const struct recorder *recorder, char *buffer, s
 static enum err info_fill(const struct recorder *recorder, const struct record_report *report,
                           struct trace_info *info) {
     const struct record_shared *shared = recorder->session.shared;
-    char end[320];
+    char end[1400];
     char version[RECORD_TEXT_BYTES];
     memcpy(version, shared->python_version, sizeof version);
     version[sizeof version - 1] = 0;
@@ -179,6 +186,10 @@ static enum err info_fill(const struct recorder *recorder, const struct record_r
 static enum err image_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
     struct recorder *recorder = ctx;
     struct event_sink real;
+    if (recorder->bounds.is_waiting) {
+        *sink = bounds_wait(&recorder->bounds);
+        return ERR_OK;
+    }
     enum err err = stage_flush(recorder->stage, diag);
     if (!err)
         err = recorder->output->begin(recorder->output->ctx, &real, diag);
@@ -189,27 +200,64 @@ static enum err image_begin(void *ctx, struct event_sink *sink, struct diag *dia
     return ERR_OK;
 }
 
+/* The trace begins when it is time to: with what is alive by then. */
+static enum err late_begin(struct recorder *recorder, struct diag *diag) {
+    uint64_t event_count = namer_counts(recorder->namer).event_count;
+    if (!event_count || !bounds_start_due(&recorder->bounds, event_count))
+        return ERR_OK;
+    bounds_start_now(&recorder->bounds);
+    return namer_restart(recorder->namer, diag);
+}
+
+/* The merge's consumer for a trace that begins behind a certain event. */
+static enum err late_put(void *ctx, const struct merged_record *record, struct diag *diag) {
+    struct recorder *recorder = ctx;
+    enum err err = recorder->bounds.is_waiting ? late_begin(recorder, diag) : ERR_OK;
+    return err ? err : namer_put(recorder->namer, record, diag);
+}
+
+/* Merge to namer, by way of late_put where an event of the program's is the sign to begin. */
+static enum err recorder_connect(struct recorder *recorder) {
+    struct merge_consumer consumer = {recorder->namer, namer_put, namer_expect};
+    const struct record_options *options = recorder->options;
+    bool is_late = options->start_after_event_count || options->start_after_ns;
+    if (options->start_after_event_count)
+        consumer = (struct merge_consumer){recorder, late_put, NULL};
+    enum err err = is_late ? namer_live_keep(recorder->namer) : ERR_OK;
+    return err ? err : merge_create(recorder->session.shared, consumer, &recorder->merge);
+}
+
 static enum err recorder_create(struct recorder *recorder, struct diag *diag) {
     const struct record_output staged = {recorder, image_begin};
     enum err err = session_create(recorder->options, &recorder->session, diag);
     if (err)
         return err;
+    life_begin(&recorder->session.shared->recorder_life);
     err = stage_create(&recorder->stage);
     if (!err)
         err = namer_create(&staged, &recorder->namer);
     if (!err)
-        err = merge_create(recorder->session.shared, (struct merge_consumer){recorder->namer, namer_put, namer_expect},
-                           &recorder->merge);
+        err = recorder_connect(recorder);
     if (!err && recorder->options->time)
         namer_time_keep(recorder->namer, record_time_now_ns(recorder->options->time));
     return err ? diag_set(diag, err, NULL, "no memory or no thread for the recorder") : ERR_OK;
 }
 
 static void recorder_clear(struct recorder *recorder) {
+    life_end();
     session_close(&recorder->session);
     merge_destroy(recorder->merge);
     namer_destroy(recorder->namer);
     stage_destroy(recorder->stage);
+}
+
+/* Now and then the sink is to make last what it has, so that little is lost if the recorder dies. */
+static enum err sink_sync(struct recorder *recorder, struct diag *diag) {
+    uint64_t now_ns = clock_now_ns();
+    if (now_ns - recorder->synced_ns < RECORD_SYNC_MS * UINT64_C(1000000))
+        return ERR_OK;
+    recorder->synced_ns = now_ns;
+    return namer_sync(recorder->namer, diag);
 }
 
 /* Until the program has ended and its rings are empty, or a bound is reached. */
@@ -219,6 +267,10 @@ static enum err rings_drain(struct recorder *recorder, struct diag *diag) {
         bool is_final = session->has_ended;
         bool progress;
         enum err err = merge_pass(recorder->merge, is_final, &progress, diag);
+        if (!err && recorder->bounds.is_waiting)
+            err = late_begin(recorder, diag);
+        if (!err)
+            err = sink_sync(recorder, diag);
         if (err)
             return err;
         if (progress)
@@ -247,6 +299,14 @@ static enum err rest_drain(struct recorder *recorder, struct diag *diag) {
     return ERR_OK;
 }
 
+/* Everything that was put into order arrives, or the first reason why not is told. */
+static enum err recording_finish(struct recorder *recorder, struct diag *diag) {
+    enum err err = recorder->bounds.stop ? rest_drain(recorder, diag) : ERR_OK;
+    if (!err)
+        err = namer_flush(recorder->namer, diag);
+    return err ? err : stage_flush(recorder->stage, diag);
+}
+
 static enum err recorder_run(struct recorder *recorder, struct record_report *report, struct diag *diag) {
     struct record_session *session = &recorder->session;
     bounds_start(&recorder->bounds, recorder->options);
@@ -257,24 +317,26 @@ static enum err recorder_run(struct recorder *recorder, struct record_report *re
     err = rings_drain(recorder, diag);
     session_stop(session);
     guard_release();
-    if (!err && recorder->bounds.stop)
-        err = rest_drain(recorder, diag);
     report->duration_ns = clock_now_ns() - recorder->bounds.start_ns;
     if (!err)
-        err = namer_flush(recorder->namer, diag);
-    if (!err)
-        err = stage_flush(recorder->stage, diag);
-    if (err)
-        return err;
+        err = recording_finish(recorder, diag);
+    if (err) {
+        bounds_fail(&recorder->bounds, diag);
+        if (namer_flush(recorder->namer, NULL) == ERR_OK)
+            stage_flush(recorder->stage, NULL);
+    }
     session_poll(session);
     report_fill(recorder, report);
     report_judge(session->shared, report);
-    return recording_judge(session, report, recorder->options->argv[0], diag);
+    return err ? err : recording_judge(recorder, report, diag);
 }
 
 enum err record_run(const struct record_options *options, const struct record_output *output, struct trace_info *info,
                     struct record_report *report, struct diag *diag) {
     struct recorder recorder = {.options = options, .output = output};
+    struct diag own = {0};
+    if (!diag)
+        diag = &own;
     memset(report, 0, sizeof *report);
     enum err err = options_check(options, diag);
     if (err)
@@ -283,7 +345,8 @@ enum err record_run(const struct record_options *options, const struct record_ou
     err = recorder_create(&recorder, diag);
     if (!err)
         err = recorder_run(&recorder, report, diag);
-    if (!err && (info_fill(&recorder, report, info) || namer_arenas_describe(recorder.namer, info)))
+    bool stands = !err || report->stop == RECORD_STOP_FAILURE;
+    if (stands && (info_fill(&recorder, report, info) || namer_arenas_describe(recorder.namer, info)) && !err)
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     recorder_clear(&recorder);
     return err;

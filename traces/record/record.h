@@ -24,6 +24,7 @@ enum {
     RECORD_RING_BYTES_DEFAULT = 1 << 20, /**< 65,536 records: about 3 ms of a thread that does nothing but allocate */
     RECORD_RING_BYTES_LEAST = 1 << 12,
     RECORD_RING_BYTES_MOST = 1 << 30,
+    RECORD_SYNC_MS = 2000,           /**< how often at least the sink is flushed: what a killed recorder may cost */
     RECORD_RING_COUNT_DEFAULT = 256, /**< threads that are alive at once beyond this share a ring */
     RECORD_WARNING_COUNT_MAX = 12,
     RECORD_WARNING_BYTES = 320
@@ -35,8 +36,11 @@ struct record_options {
     uint64_t ring_bytes;   /**< 0 = default; rounded up to a power of two, 4 KiB … 1 GiB */
     uint32_t ring_count;   /**< 0 = default; at most 1024 */
 
-    uint64_t event_count_max; /**< the recording ends with this event; 0 = no bound */
-    uint64_t duration_ns;     /**< … or after this time; 0 = no bound */
+    uint64_t start_after_ns;          /**< the trace begins so long after the program; 0 = with it */
+    uint64_t start_after_event_count; /**< … or behind so many events of its present image; 0 = with the first */
+
+    uint64_t event_count_max; /**< the recording ends with this event of the trace; 0 = no bound */
+    uint64_t duration_ns;     /**< … or so long after its beginning; 0 = no bound */
 
     enum record_time time; /**< what events get their times from; the sink then gets them by put_timed */
 };
@@ -47,6 +51,7 @@ enum record_stop {
     RECORD_STOP_ASKED,    /**< SIGINT */
     RECORD_STOP_EVENTS,   /**< event_count_max */
     RECORD_STOP_DURATION, /**< duration_ns */
+    RECORD_STOP_FAILURE,  /**< of the sink, or of the recorder: what came before it stands */
     RECORD_STOP_COUNT
 };
 
@@ -87,7 +92,8 @@ struct record_report {
  * after every call that got as far as starting it, whatever it returned, record_wait must follow. One recording at a
  * time per process.
  *
- * A failing sink ends the recording, not the program; the sink's error is returned.
+ * What fails on the way (the sink; memory) ends the recording, not the program: the error is returned, and with
+ * report->stop FAILURE, `info` and `report` are filled as for a recording that ended there.
  *
  * @param info its program_* and capture_* fields are filled; the others stay.
  * @return ERR_OK when the trace stands, however the program ended;

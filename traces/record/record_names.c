@@ -209,6 +209,11 @@ enum err namer_flush(struct namer *namer, struct diag *diag) {
                  : ERR_OK;
 }
 
+enum err namer_sync(struct namer *namer, struct diag *diag) {
+    enum err err = namer_flush(namer, diag);
+    return err || !namer->has_sink || !namer->sink.flush ? err : namer->sink.flush(namer->sink.ctx, diag);
+}
+
 /* A trace begins, and with it every count; threads get new numbers as they appear. */
 static enum err trace_begin(struct namer *namer, struct diag *diag) {
     namer->run_count = 0;

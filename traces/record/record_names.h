@@ -77,6 +77,9 @@ void namer_expect(void *namer, uint64_t pointer);
 /** Hands what is still buffered to the sink. */
 enum err namer_flush(struct namer *namer, struct diag *diag);
 
+/** The same, and has the sink make it last (struct event_sink). Nothing before the first RECORD_IMAGE. */
+enum err namer_sync(struct namer *namer, struct diag *diag);
+
 struct namer_counts namer_counts(const struct namer *namer);
 
 /** Sets capture_arena_* when the places of all arenas of the current image are known. @return ERR_OK, ERR_NOMEM. */

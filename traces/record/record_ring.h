@@ -125,9 +125,10 @@ struct record_shared {
     uint64_t ring_bytes;
     uint32_t ring_count;
     uint32_t recorder_pid;
-    uint32_t time;               /**< enum record_time; the recorder's wish */
-    _Atomic uint32_t target_pid; /**< the only process that records */
-    _Atomic uint32_t stopped;    /**< the recorder has given up: the program must not wait for it any more */
+    uint32_t time;                  /**< enum record_time; the recorder's wish */
+    _Atomic uint32_t recorder_life; /**< FUTEX_OWNER_DIED in it: the recorder is dead (record_life.h) */
+    _Atomic uint32_t target_pid;    /**< the only process that records */
+    _Atomic uint32_t stopped;       /**< the recorder has given up: the program must not wait for it any more */
 
     _Alignas(64) _Atomic uint64_t stamp;
 

@@ -9,7 +9,7 @@
 
 struct stage_run {
     struct stage *stage; /* whose events these are */
-    size_t count;
+    size_t count;        /* 0: no events, but the sink's flush */
     bool is_timed;
     struct event events[STAGE_RUN_EVENTS];
     uint64_t times_ns[STAGE_RUN_EVENTS];
@@ -40,7 +40,10 @@ struct stage {
 static void run_push(const struct stage_run *run) {
     struct stage *stage = run->stage;
     struct diag diag = {0};
-    enum err err = event_sink_put(&stage->sink, run->events, run->is_timed ? run->times_ns : NULL, run->count, &diag);
+    const uint64_t *times_ns = run->is_timed ? run->times_ns : NULL;
+    enum err err = run->count          ? event_sink_put(&stage->sink, run->events, times_ns, run->count, &diag)
+                   : stage->sink.flush ? stage->sink.flush(stage->sink.ctx, &diag)
+                                       : ERR_OK;
     if (!err)
         return;
     pthread_mutex_lock(&stage->queue->mutex);
@@ -158,7 +161,8 @@ static enum err run_queue_timed(void *ctx, const struct event *events, const uin
     enum err err = error_tell(stage, diag);
     if (!err) {
         struct stage_run *run = &queue->runs[queue->put_count % STAGE_RUN_COUNT];
-        memcpy(run->events, events, count * sizeof *events);
+        if (count)
+            memcpy(run->events, events, count * sizeof *events);
         run->is_timed = times_ns != NULL;
         if (times_ns)
             memcpy(run->times_ns, times_ns, count * sizeof *times_ns);
@@ -176,8 +180,12 @@ static enum err run_queue(void *ctx, const struct event *events, size_t count, s
     return run_queue_timed(ctx, events, NULL, count, diag);
 }
 
+static enum err flush_queue(void *ctx, struct diag *diag) {
+    return run_queue(ctx, NULL, 0, diag);
+}
+
 struct event_sink stage_sink(struct stage *stage) {
-    return (struct event_sink){.ctx = stage, .put = run_queue, .put_timed = run_queue_timed};
+    return (struct event_sink){.ctx = stage, .put = run_queue, .put_timed = run_queue_timed, .flush = flush_queue};
 }
 
 enum err stage_flush(struct stage *stage, struct diag *diag) {

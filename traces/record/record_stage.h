@@ -27,7 +27,10 @@ enum err stage_join(struct stage *other, struct stage **out);
 /** From here on events go to `sink` (borrowed). Only when nothing is queued: at first, and after stage_flush. */
 void stage_begin(struct stage *stage, struct event_sink sink);
 
-/** Where to put events; a failure of the real sink is returned by a later put, or by the flush. */
+/**
+ * Where to put events; a failure of the real sink is returned by a later put, or by stage_flush. Its flush only queues
+ * the real sink's.
+ */
 struct event_sink stage_sink(struct stage *stage);
 
 /** Waits until everything put so far has arrived. @return the real sink's error. */

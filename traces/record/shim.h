@@ -90,6 +90,7 @@ struct shim {
     _Atomic uint32_t *recorder_sleeps; /* where the recorder sleeps */
     clockid_t clock;
     int (*clock_read)(clockid_t, struct timespec *); /* NULL: events have no times */
+    _Atomic uint32_t *recorder_life;                 /* tells when it has died */
     struct shim_real real;
 };
 

@@ -95,6 +95,8 @@ static bool session_attach(void) {
     shim.shared = shared;
     if (!shim.recorder_sleeps)
         shim.recorder_sleeps = &shared->recorder_sleeps;
+    if (!shim.recorder_life)
+        shim.recorder_life = &shared->recorder_life;
     shim.ring_mask = shared->ring_bytes / sizeof(struct ring_record) - 1;
     image_begin(shared);
     return true;
