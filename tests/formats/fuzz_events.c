@@ -39,10 +39,15 @@ static void events_salvage(const char *path) {
     uint64_t seen = 0;
     if (events_salvage_scan(path, &salvage, NULL) || events_salvage_open(path, &salvage, &reader, NULL))
         return;
+    uint64_t time_ns = 0;
     while (block.count) {
         if (events_reader_next(reader, &block, NULL))
             abort();
         seen += block.count;
+        for (size_t i = 0; block.times_ns && i < block.count; i++) {
+            assert(block.times_ns[i] >= time_ns && block.times_ns[i] < EVENT_TIME_END_NS);
+            time_ns = block.times_ns[i];
+        }
     }
     assert(seen == salvage.found.event_count);
     events_reader_close(reader);

@@ -11,6 +11,7 @@ struct file_maker {
     size_t used;
     uint64_t event_count;
     uint64_t member_count;
+    unsigned features;
     uint8_t index[4096];
     size_t index_bytes;
 };
@@ -33,7 +34,8 @@ static size_t member_append(struct file_maker *maker, enum member_kind kind, uin
     little_write(to, crc32(0, raw, (uInt)raw_bytes), 4);
     little_write(to + 4, raw_bytes, 4);
     to += MEMBER_TRAILER_BYTES;
-    struct member_header header = {.kind = kind, .events_before = maker->event_count, .value = value};
+    struct member_header header = {
+        .kind = kind, .features = maker->features, .events_before = maker->event_count, .value = value};
     header.member_bytes = (uint32_t)(to - start);
     member_header_write(&header, start);
     maker->used += header.member_bytes;
@@ -67,8 +69,10 @@ size_t fuzz_input_expand(const uint8_t *data, size_t size, uint8_t *out) {
         headers_mend(out, size);
         return size;
     }
+    if (size >= 2 && (little_read(data, 2) & FUZZ_TIMES_BIT))
+        maker.features = FEATURE_TIMES;
     while (size > FUZZ_MEMBER_LEAD_BYTES && maker.index_bytes + 2 * VARINT_BYTES_MAX <= sizeof maker.index) {
-        uint64_t count = little_read(data, 2);
+        uint64_t count = little_read(data, 2) & (FUZZ_TIMES_BIT - 1);
         size_t bytes = little_read(data + 2, 2);
         data += FUZZ_MEMBER_LEAD_BYTES, size -= FUZZ_MEMBER_LEAD_BYTES;
         if (bytes > size)

@@ -1,5 +1,6 @@
 /* Writes seeds for the fuzzers: seed_maker FOLDER makes FOLDER/fuzz_events and FOLDER/fuzz_description. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +28,13 @@ static void seed_write(const char *folder, const char *name, unsigned number, co
         abort();
 }
 
+/* Some equal, some apart. */
+static uint64_t time_of(size_t event) {
+    return 1000000 + event / 3 * 4096 + event / 40 * 4000000;
+}
+
 /* A trace as members for fuzz_input.h. */
-static size_t members_make(const struct event *events, size_t count, size_t per_member, uint8_t *to) {
+static size_t members_make(const struct event *events, size_t count, size_t per_member, bool is_timed, uint8_t *to) {
     struct events_encoder *encoder;
     uint8_t *start = to;
     if (events_encoder_create(&encoder))
@@ -38,9 +44,11 @@ static size_t members_make(const struct event *events, size_t count, size_t per_
         size_t bytes;
         if (events_encoder_add(encoder, &events[i]))
             abort();
+        if (is_timed && events_encoder_add_time(encoder, time_of(i)))
+            abort();
         if ((i + 1) % per_member && i + 1 < count)
             continue;
-        little_write(to, events_encoder_count(encoder), 2);
+        little_write(to, events_encoder_count(encoder) | (is_timed ? FUZZ_TIMES_BIT : 0), 2);
         if (events_encoder_take(encoder, &raw, &bytes) || bytes > 65535)
             abort();
         little_write(to + 2, bytes, 2);
@@ -67,6 +75,10 @@ static void description_seed(const char *folder, unsigned number, const struct e
     if (count > 1024 || tracker_apply(tracker, events, count, placements, &applied))
         abort();
     info.summary = *tracker_summary(tracker);
+    if (number % 2) {
+        info.capture_clock = text, info.capture_clock_resolution_ns = 16;
+        info.summary.timed_count = count, info.summary.time_last_ns = UINT64_MAX;
+    }
     tracker_destroy(tracker);
     if (description_format(&info, &out, &bytes))
         abort();
@@ -88,7 +100,7 @@ int main(int count, char **arguments) {
                                         .live_limit = 2 + seed * 3,
                                         .wild_percent = seed % 4 * 20};
         struct event *events = random_trace_make(&settings);
-        size_t bytes = members_make(events, settings.event_count, 5 + seed * 3, members);
+        size_t bytes = members_make(events, settings.event_count, 5 + seed * 3, seed % 2, members);
         seed_write(arguments[1], "fuzz_events", 2 * seed, members, bytes);
         seed_write(arguments[1], "fuzz_events", 2 * seed + 1, file, fuzz_input_expand(members, bytes, file));
         description_seed(arguments[1], seed, events, settings.event_count);

@@ -100,12 +100,13 @@ static size_t event_of_size(const struct recording *recording, uint64_t bytes) {
 }
 
 /*
- * Every mark's time lies between the two readings around it: there is a beginning of the recording, between before_ns
- * and the first event, that makes it so for all of them.
+ * Every mark's time lies between the two readings around it, but for the rounding: there is a beginning of the
+ * recording, between before_ns and the first event, that makes it so for all of them.
  */
 static void assert_marks_agree(const struct recording *recording, const struct time_mark *marks, size_t count) {
     uint64_t start_min = recording->before_ns, start_max = UINT64_MAX;
     uint64_t *times_ns = calloc(count, sizeof *times_ns);
+    uint64_t unit_ns = strcmp(recording->info.capture_clock, "CLOCK_MONOTONIC") == 0 ? RECORD_TIME_FINE_UNIT_NS : 1;
     size_t found = 0;
     for (size_t i = 0; i < recording->heard.count; i++) {
         const struct event *event = &recording->heard.events[i];
@@ -117,8 +118,9 @@ static void assert_marks_agree(const struct recording *recording, const struct t
     assert_int_equal(found, count);
     for (size_t k = 0; k < count; k++) {
         assert_true(times_ns[k] <= marks[k].after_ns);
-        if (marks[k].before_ns - times_ns[k] > start_min && marks[k].before_ns > times_ns[k])
-            start_min = marks[k].before_ns - times_ns[k];
+        uint64_t latest_ns = times_ns[k] + unit_ns - 1;
+        if (marks[k].before_ns > latest_ns && marks[k].before_ns - latest_ns > start_min)
+            start_min = marks[k].before_ns - latest_ns;
         if (marks[k].after_ns - times_ns[k] < start_max)
             start_max = marks[k].after_ns - times_ns[k];
     }
@@ -147,7 +149,7 @@ static void marks_check(const char *clock, unsigned threads, unsigned count, uns
         const uint64_t *times_ns = recording.heard.times_ns;
         uint64_t gap = times_ns[event_of_size(&recording, MARK_BYTES + count / 2)] -
                        times_ns[event_of_size(&recording, MARK_BYTES + count / 2 - 1)];
-        assert_true(gap >= marks[count / 2].before_ns - marks[count / 2 - 1].after_ns);
+        assert_true(gap + RECORD_TIME_FINE_UNIT_NS > marks[count / 2].before_ns - marks[count / 2 - 1].after_ns);
         assert_true(gap >= pause_ms * 1000000ull - 2 * recording.info.capture_clock_resolution_ns);
     }
     close(fd);
@@ -185,8 +187,8 @@ static void an_allocation_has_the_time_of_its_return_and_a_free_that_of_its_call
     assert_true(middle == first + 1 && last == middle + 1);
     assert_int_equal(recording.heard.events[last + 1].kind, EVENT_FREE);
     assert_int_equal(recording.heard.events[last + 2].kind, EVENT_FREE);
-    assert_true(times_ns[middle] - times_ns[first] >= SLOW_NS);
-    assert_true(times_ns[last + 2] - times_ns[last + 1] >= SLOW_NS);
+    assert_true(times_ns[middle] - times_ns[first] > SLOW_NS - RECORD_TIME_FINE_UNIT_NS);
+    assert_true(times_ns[last + 2] - times_ns[last + 1] > SLOW_NS - RECORD_TIME_FINE_UNIT_NS);
     recording_clear(&recording);
 }
 
@@ -208,7 +210,9 @@ static void the_description_names_the_clock(void **state) {
     char *argv[] = {program("traced_slow"), NULL};
     struct recording recording = record(RECORD_TIME_FINE, argv);
     assert_string_equal(recording.info.capture_clock, "CLOCK_MONOTONIC");
-    assert_int_not_equal(recording.info.capture_clock_resolution_ns, 0);
+    assert_true(recording.info.capture_clock_resolution_ns >= RECORD_TIME_FINE_UNIT_NS);
+    for (size_t i = 0; i < recording.heard.count; i++)
+        assert_int_equal(recording.heard.times_ns[i] % RECORD_TIME_FINE_UNIT_NS, 0);
     recording_clear(&recording);
     recording = record(RECORD_TIME_COARSE, argv);
     assert_string_equal(recording.info.capture_clock, "CLOCK_MONOTONIC_COARSE");

@@ -239,7 +239,8 @@ static enum err recorder_create(struct recorder *recorder, struct diag *diag) {
     if (!err)
         err = recorder_connect(recorder);
     if (!err && recorder->options->time)
-        namer_time_keep(recorder->namer, record_time_now_ns(recorder->options->time));
+        namer_time_keep(recorder->namer, record_time_now_ns(recorder->options->time),
+                        record_time_unit_ns(recorder->options->time));
     return err ? diag_set(diag, err, NULL, "no memory or no thread for the recorder") : ERR_OK;
 }
 

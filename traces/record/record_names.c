@@ -67,6 +67,7 @@ struct namer {
     bool is_timed;
     uint64_t start_ns; /* what is 0 to the trace */
     uint64_t now_ns;   /* the time of the event under way, since then */
+    uint64_t time_mask;
     size_t run_count;
     struct event run[EVENTS_PER_RUN];
     uint64_t times_ns[EVENTS_PER_RUN];
@@ -193,8 +194,9 @@ enum err namer_arenas_describe(const struct namer *namer, struct trace_info *inf
     return ERR_OK;
 }
 
-void namer_time_keep(struct namer *namer, uint64_t start_ns) {
+void namer_time_keep(struct namer *namer, uint64_t start_ns, uint64_t unit_ns) {
     namer->is_timed = true;
+    namer->time_mask = ~(unit_ns - 1);
     namer->start_ns = start_ns;
 }
 
@@ -255,7 +257,7 @@ static enum err threads_reserve(struct namer *namer, uint64_t serial) {
 }
 
 static enum err event_push(struct namer *namer, const struct event *event, struct diag *diag) {
-    namer->times_ns[namer->run_count] = namer->now_ns;
+    namer->times_ns[namer->run_count] = namer->now_ns & namer->time_mask;
     namer->run[namer->run_count++] = *event;
     namer->counts.event_count++;
     namer->counts.operation_count += (uint64_t)event_is_operation(event->kind);

@@ -40,8 +40,9 @@ void namer_destroy(struct namer *namer);
  * Events go to the sink with times: those of their records, counted from `start_ns`, raised to that of the event before
  * where threads' clocks and the order disagree. What is alive at a later beginning is made at the time of the first
  * event. Before the first record.
+ * @param unit_ns a power of two that times are rounded down to a multiple of.
  */
-void namer_time_keep(struct namer *namer, uint64_t start_ns);
+void namer_time_keep(struct namer *namer, uint64_t start_ns, uint64_t unit_ns);
 
 /** From here on the live set can be taken. Before the first record. @return ERR_NOMEM. */
 enum err namer_live_keep(struct namer *namer);

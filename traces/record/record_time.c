@@ -16,6 +16,8 @@ enum err record_time_describe(enum record_time time, struct trace_info *info) {
         return ERR_OK;
     clock_getres(record_time_clock(time), &resolution);
     info->capture_clock_resolution_ns = ns_of(&resolution);
+    if (info->capture_clock_resolution_ns < record_time_unit_ns(time))
+        info->capture_clock_resolution_ns = record_time_unit_ns(time);
     return trace_text_set(&info->capture_clock,
                           time == RECORD_TIME_COARSE ? "CLOCK_MONOTONIC_COARSE" : "CLOCK_MONOTONIC");
 }
