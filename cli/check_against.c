@@ -58,7 +58,7 @@ static enum err trace_compile(const char *path, struct program *out, struct trac
     struct event_source events;
     enum err err = trace_reader_open(path, &reader, diag);
     if (!err)
-        err = trace_arenas_read(trace_reader_info(reader), arenas, diag);
+        err = trace_arenas_read(path, trace_reader_info(reader), arenas, diag);
     if (!err)
         err = trace_reader_events(reader, &events, diag);
     if (!err)

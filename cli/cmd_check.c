@@ -7,6 +7,7 @@
 #include "cli/check_repair.h"
 #include "cli/commands.h"
 #include "cli/message.h"
+#include "compare/trace_arenas.h"
 #include "core/base/units.h"
 #include "formats/format.h"
 #include "traces/tracker.h"
@@ -62,10 +63,14 @@ static enum err trace_check(const char *path, struct trace_summary *counted, str
     struct trace_reader *reader = NULL;
     struct tracker *tracker = NULL;
     struct event_source events;
+    struct trace_arenas arenas = {0};
     enum err err = trace_reader_open(path, &reader, diag);
     if (err)
         return err;
-    err = trace_reader_timed_events(reader, &events, diag);
+    err = trace_arenas_read(path, trace_reader_info(reader), &arenas, diag);
+    trace_arenas_clear(&arenas);
+    if (!err)
+        err = trace_reader_timed_events(reader, &events, diag);
     if (!err && (err = tracker_create(&tracker)))
         diag_set(diag, err, NULL, "out of memory");
     if (!err)

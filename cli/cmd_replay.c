@@ -246,7 +246,7 @@ static enum err trace_replay(struct replay_session *session, const char *path, s
         return err;
     err = trace_reader_events(reader, &events, diag);
     if (!err)
-        err = trace_arenas_read(trace_reader_info(reader), &arenas, diag);
+        err = trace_arenas_read(path, trace_reader_info(reader), &arenas, diag);
     if (!err)
         err = program_compile(&events, &program, diag);
     if (!err) {

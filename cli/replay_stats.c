@@ -59,15 +59,19 @@ static enum err allocator_tell(const struct replay_stats *stats, const char *tra
                             .cpu = -1,
                             .timeout_ns = stats->timeout_ns,
                             .interrupted = stats->interrupted};
-    enum err err = malloc_stats_take(&launch, stats->at_count ? stats->at : &end, count, texts, diag);
+    enum worker_arenas how = WORKER_ARENAS_OWN;
+    enum err err = trace_arenas_choose(arenas, allocator, &how, diag);
+    if (!err)
+        err = malloc_stats_take(&launch, stats->at_count ? stats->at : &end, count, texts, diag);
     if (err == ERR_UNSUPPORTED) {
         message_note("%s", diag->text);
         return ERR_OK;
     }
     for (uint32_t i = 0; i < count && !err; i++) {
         char operation[UNITS_TEXT_BYTES], all[UNITS_TEXT_BYTES];
-        fprintf(stats->out, "\n# %s on %s, after operation %s of %s\n", trace_name, allocator->name,
-                units_format_count(texts[i].operation_index, operation), units_format_count(end, all));
+        fprintf(stats->out, "\n# %s on %s, after operation %s of %s%s\n", trace_name, allocator->name,
+                units_format_count(texts[i].operation_index, operation), units_format_count(end, all),
+                how == WORKER_ARENAS_RECORDED ? ", arenas where they were recorded" : "");
         fwrite(texts[i].text, 1, texts[i].bytes, stats->out);
     }
     return err;

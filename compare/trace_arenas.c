@@ -12,7 +12,8 @@ static bool places_are_pages(const struct arena_list *list) {
     return true;
 }
 
-enum err trace_arenas_read(const struct trace_info *info, struct trace_arenas *out, struct diag *diag) {
+enum err trace_arenas_read(const char *path, const struct trace_info *info, struct trace_arenas *out,
+                           struct diag *diag) {
     static const char maker[] = "CPython ";
     struct trace_arenas arenas = {.arena_bytes = info->capture_arena_bytes, .arena_count = info->capture_arena_count};
     const char *interpreter = info->program_interpreter ? info->program_interpreter : "";
@@ -20,7 +21,7 @@ enum err trace_arenas_read(const struct trace_info *info, struct trace_arenas *o
         *out = (struct trace_arenas){0};
         return ERR_OK;
     }
-    enum err err = arena_list_parse(info->capture_arena_places, &arenas.list, diag);
+    enum err err = arena_list_parse(path, info->capture_arena_places, &arenas.list, diag);
     if (err)
         return err;
     if (!places_are_pages(&arenas.list))

@@ -17,12 +17,13 @@ struct trace_arenas {
 };
 
 /**
- * Reads what a description says. Places that are no multiples of the page size (a CPython whose arenas malloc gives)
+ * Reads what the description at `path` says. Places that are no multiples of the page size (a CPython whose arenas malloc gives)
  * cannot be had by mapping; they are taken as not recorded.
  * @return ERR_OK and *out to be cleared by trace_arenas_clear, empty when the description says nothing; ERR_FORMAT,
  *         ERR_LIMIT (told), ERR_NOMEM.
  */
-enum err trace_arenas_read(const struct trace_info *info, struct trace_arenas *out, struct diag *diag);
+enum err trace_arenas_read(const char *path, const struct trace_info *info, struct trace_arenas *out,
+                           struct diag *diag);
 
 void trace_arenas_clear(struct trace_arenas *arenas);
 

@@ -81,31 +81,33 @@ enum err arena_runs_format(const struct arena_runs *runs, char **out) {
     return ERR_OK;
 }
 
-static enum err word_refuse(const char *word, struct diag *diag) {
-    return diag_set(diag, ERR_FORMAT, NULL, "arena places: '%.40s' is not a step such as -1M or +12K*3", word);
+static enum err word_refuse(const char *path, const char *word, struct diag *diag) {
+    return diag_set(diag, ERR_FORMAT, path, "arena places: '%.40s' is not a step such as -1M or +12K*3", word);
 }
 
 /* @param is_first it has no sign. */
-static enum err word_parse(const char *word, bool is_first, struct arena_run *out, struct diag *diag) {
+static enum err word_parse(const char *path, const char *word, bool is_first, struct arena_run *out,
+                           struct diag *diag) {
     char text[WORD_BYTES_MAX];
     uint64_t bytes, count = 1;
     bool has_sign = *word == '+' || *word == '-';
     if (has_sign == is_first || strlen(word) >= sizeof text)
-        return word_refuse(word, diag);
+        return word_refuse(path, word, diag);
     snprintf(text, sizeof text, "%s", word + has_sign);
     char *times = strchr(text, '*');
     if (times)
         *times++ = '\0';
     if (units_parse_bytes(text, &bytes) || (times && (is_first || units_parse_u64(times, &count) || !count)))
-        return word_refuse(word, diag);
+        return word_refuse(path, word, diag);
     if (bytes >= STEP_BYTES_MAX || count > ARENA_RUNS_COUNT_MAX)
-        return diag_set(diag, ERR_LIMIT, NULL, "arena places: '%.40s' is too large", word);
+        return diag_set(diag, ERR_LIMIT, path, "arena places: '%.40s' is too large", word);
     *out = (struct arena_run){*word == '-' ? -(int64_t)bytes : (int64_t)bytes, count};
     return ERR_OK;
 }
 
 /* Places while they are read: signed, for steps may lead below the first one. */
 struct reading {
+    const char *path;
     int64_t *places;
     uint64_t count, capacity;
     int64_t at, lowest, highest;
@@ -125,7 +127,7 @@ static enum err places_reserve(struct reading *reading, uint64_t more) {
 
 static enum err run_take(struct reading *reading, const struct arena_run *run, struct diag *diag) {
     if (reading->count + run->count > ARENA_RUNS_COUNT_MAX)
-        return diag_set(diag, ERR_LIMIT, NULL, "arena places: more than 2^26 arenas");
+        return diag_set(diag, ERR_LIMIT, reading->path, "arena places: more than 2^26 arenas");
     if (places_reserve(reading, run->count))
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory for %" PRIu64 " arena places", run->count);
     for (uint64_t i = 0; i < run->count; i++) {
@@ -133,7 +135,7 @@ static enum err run_take(struct reading *reading, const struct arena_run *run, s
         reading->lowest = reading->at < reading->lowest ? reading->at : reading->lowest;
         reading->highest = reading->at > reading->highest ? reading->at : reading->highest;
         if (reading->highest - reading->lowest >= (int64_t)SPAN_BYTES_MAX)
-            return diag_set(diag, ERR_LIMIT, NULL, "arena places: further apart than 32 TiB");
+            return diag_set(diag, ERR_LIMIT, reading->path, "arena places: further apart than 32 TiB");
         reading->places[reading->count++] = reading->at;
     }
     return ERR_OK;
@@ -144,7 +146,7 @@ static enum err words_take(char *words, struct reading *reading, struct diag *di
     enum err err = ERR_OK;
     for (char *word = strtok_r(words, " \n", &rest); word && !err; word = strtok_r(NULL, " \n", &rest)) {
         struct arena_run run = {0};
-        err = word_parse(word, !reading->count, &run, diag);
+        err = word_parse(reading->path, word, !reading->count, &run, diag);
         if (!err && !reading->count)
             reading->lowest = reading->highest = run.step_bytes;
         if (!err)
@@ -165,8 +167,8 @@ static void places_settle(struct reading *reading, struct arena_list *out) {
                                .span_bytes = (uint64_t)((reading->highest - base) / modulus + 1) * (uint64_t)modulus};
 }
 
-enum err arena_list_parse(const char *text, struct arena_list *out, struct diag *diag) {
-    struct reading reading = {0};
+enum err arena_list_parse(const char *path, const char *text, struct arena_list *out, struct diag *diag) {
+    struct reading reading = {.path = path};
     char *words = strdup(text);
     enum err err = words ? words_take(words, &reading, diag) : diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     free(words);

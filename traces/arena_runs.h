@@ -65,10 +65,11 @@ struct arena_list {
 
 /**
  * Reads a text. The distance taken off is a multiple of ARENA_RUNS_MODULUS_BYTES.
+ * @param path of the file it is from, for the diag; may be NULL.
  * @return ERR_OK and *out to be cleared by arena_list_clear; ERR_FORMAT (told), ERR_LIMIT (more arenas, or further
  * apart, than is possible), ERR_NOMEM.
  */
-enum err arena_list_parse(const char *text, struct arena_list *out, struct diag *diag);
+enum err arena_list_parse(const char *path, const char *text, struct arena_list *out, struct diag *diag);
 
 void arena_list_clear(struct arena_list *list);
 

@@ -10,6 +10,7 @@
 
 #include "compare/worker/backend.h"
 #include "compare/worker/library_check.h"
+#include "compare/worker/pins.h"
 #include "compare/worker/real_arenas.h"
 #include "compare/worker/replay_loop.h"
 #include "compare/worker/stats_text.h"
@@ -62,15 +63,11 @@ static bool real_in_arena(struct pool *pool, void *block) {
     return real_arenas_hold(&arenas, block);
 }
 
-/* The size class stands in the pool's header, at this offset in every 64-bit version from 3.7 on. */
-enum { POOL_HEADER_CLASS_OFFSET = 36 };
-
 static size_t real_usable_size(struct pool *pool, void *block) {
     if (!real_in_arena(pool, block))
         return malloc_usable_size(block);
     const char *header = (const char *)block - ((uintptr_t)block & (python.config.pool_bytes - 1));
-    return (*(const uint32_t *)(const void *)(header + POOL_HEADER_CLASS_OFFSET) + (size_t)1) *
-           python.config.align_bytes;
+    return (*(const uint32_t *)(const void *)(header + REAL_POOL_CLASS_OFFSET) + (size_t)1) * python.config.align_bytes;
 }
 
 static const struct replay_calls calls = {
@@ -112,6 +109,11 @@ static void real_arenas_sample(const struct replay *replay, struct worker_sample
     sample->counts.arenas_count = arenas.count;
 }
 
+static void real_pins_take(const struct replay *replay, uint64_t operation_index, struct worker_pins *out) {
+    (void)replay;
+    pins_take_real(&arenas, &python.config, operation_index, out);
+}
+
 static void real_stats_print(const struct replay *replay, FILE *out) {
     (void)replay;
     real_python_stats_print(&python, out);
@@ -142,5 +144,6 @@ const struct backend backend_cpython = {
     .run_accounted = real_run_accounted,
     .drain = real_drain,
     .arenas_sample = real_arenas_sample,
+    .pins_take = real_pins_take,
     .stats_print = real_stats_print,
 };

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "compare/worker/real_arenas.h"
 #include "core/fast.h"
 
 struct pins_visit {
@@ -47,6 +48,45 @@ void pins_take_fast(const struct fast *fast, uint64_t operation_index, struct wo
     memset(out, 0, sizeof *out);
     struct pins_visit visit = {out, FAST_ARENA_BYTES};
     fast_arena_visit(fast, arena_visit, &visit);
+    out->operation_index = operation_index;
+    out->taken = 1;
+}
+
+static uint32_t header_read(uintptr_t pool, size_t offset) {
+    uint32_t value;
+    memcpy(&value, (const char *)pool + offset, sizeof value);
+    return value;
+}
+
+/* Adds up what stands in the headers of the arena's pools; pools that were never touched read as 0. */
+static void real_arena_view(uintptr_t arena, const struct pool_config *config, uint64_t *class_blocks,
+                            struct pool_arena_view *view) {
+    uintptr_t end = arena + config->arena_bytes;
+    for (uintptr_t pool = (arena + config->pool_bytes - 1) & ~(config->pool_bytes - 1);
+         pool + config->pool_bytes <= end; pool += config->pool_bytes) {
+        uint32_t count = header_read(pool, REAL_POOL_COUNT_OFFSET);
+        uint32_t index = header_read(pool, REAL_POOL_CLASS_OFFSET);
+        if (!count || index >= view->class_count)
+            continue;
+        class_blocks[index] += count;
+        view->blocks_count += count;
+        view->blocks_bytes += count * (index + (uint64_t)1) * config->align_bytes;
+    }
+}
+
+void pins_take_real(const struct real_arenas *arenas, const struct pool_config *config, uint64_t operation_index,
+                    struct worker_pins *out) {
+    size_t classes = config->threshold_bytes / config->align_bytes;
+    struct pins_visit visit = {out, config->arena_bytes};
+    memset(out, 0, sizeof *out);
+    for (size_t i = 0; i < arenas->count; i++) {
+        uint64_t class_blocks[WORKER_CLASS_MAX] = {0};
+        struct pool_arena_view view = {.class_count =
+                                           (uint32_t)(classes < WORKER_CLASS_MAX ? classes : WORKER_CLASS_MAX),
+                                       .class_blocks = class_blocks};
+        real_arena_view(arenas->addresses[i], config, class_blocks, &view);
+        arena_visit(&visit, &view);
+    }
     out->operation_index = operation_index;
     out->taken = 1;
 }

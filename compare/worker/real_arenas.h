@@ -30,6 +30,12 @@ struct pool_arena_source real_arenas_source(struct real_arenas *arenas);
 /** Pages aligned to `*align_bytes`, which is read at every call (borrowed): what our pool takes by default. */
 struct pool_arena_source real_arenas_aligned_pages(const size_t *align_bytes);
 
+/** What stands at the beginning of every pool of a real CPython, in every 64-bit version from 3.7 on. */
+enum {
+    REAL_POOL_COUNT_OFFSET = 0, /**< uint32_t: blocks in use; 0 too in pools that were never carved or are empty */
+    REAL_POOL_CLASS_OFFSET = 36 /**< uint32_t: the size class */
+};
+
 /** True when `block` lies in an arena. Cost: a binary search. */
 bool real_arenas_hold(const struct real_arenas *arenas, const void *block);
 

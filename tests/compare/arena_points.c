@@ -61,7 +61,7 @@ static enum err trace_compile(const char *path, struct program *out, struct aren
     struct event_source events;
     enum err err = trace_reader_open(path, &reader, diag);
     if (!err && trace_reader_info(reader)->capture_arena_places)
-        err = arena_list_parse(trace_reader_info(reader)->capture_arena_places, arenas, diag);
+        err = arena_list_parse(path, trace_reader_info(reader)->capture_arena_places, arenas, diag);
     if (!err)
         err = trace_reader_events(reader, &events, diag);
     if (!err)
@@ -90,6 +90,8 @@ int main(int argc, char **argv) {
         size_t bytes = op_is_wide(op) ? op_wide_size(program.ops[++at]) : op_size(op);
         operation_do(pool, slots, op, bytes, mark_bytes);
     }
+    for (uint32_t slot = 0; slots && slot < program.header->slot_count; slot++)
+        pool_free(pool, slots[slot]);
     free(slots);
     pool_destroy(pool);
     program_close(&program);

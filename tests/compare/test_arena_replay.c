@@ -20,7 +20,7 @@ static struct trace_arenas arenas_make(const char *interpreter, uint64_t arena_b
     struct trace_info info = {.program_interpreter = (char *)(uintptr_t)interpreter,
                               .capture_arena_bytes = arena_bytes,
                               .capture_arena_places = (char *)(uintptr_t)places};
-    if (trace_arenas_read(&info, &arenas, &diag))
+    if (trace_arenas_read("t.yaml", &info, &arenas, &diag))
         fail_msg("%s", diag.text);
     return arenas;
 }
@@ -213,7 +213,7 @@ static void residues_of_a_trace_that_has_none_are_refused(void **state) {
     struct trace_arenas arenas;
     struct allocator allocator;
     enum worker_arenas how;
-    assert_int_equal(trace_arenas_read(&info, &arenas, &diag), ERR_OK);
+    assert_int_equal(trace_arenas_read("t.yaml", &info, &arenas, &diag), ERR_OK);
     assert_int_equal(allocator_parse("pool:3.11,residues=trace", &allocator, &diag), ERR_OK);
     assert_int_equal(trace_arenas_choose(&arenas, &allocator, &how, &diag), ERR_USAGE);
     assert_non_null(strstr(diag.text, "the trace does not tell where its program's arenas lay"));

@@ -188,6 +188,31 @@ static void aligned_arenas_hold_one_pool_more(void **state) {
     free(events);
 }
 
+/* Read from pool headers there, from our own tables here. */
+static void what_pins_the_real_arenas_pins_the_pools(void **state) {
+    (void)state;
+    enum { COUNT = 200000 };
+    struct event *events = traffic_make(COUNT, DOMAIN_OBJ, 33);
+    struct program program;
+    program_make(events, COUNT, &program);
+    for (size_t i = 0; i < library_count; i++) {
+        char name[64], pool[64];
+        snprintf(name, sizeof name, "%s+aligned", library_name(i));
+        struct launch_result real = run_well(name, &program, WORKER_MEMORY);
+        const char *version = real.shared->reply.version + strlen("CPython ");
+        snprintf(pool, sizeof pool, "pool:%s", pool_profile_of_version(version)->name);
+        struct launch_result ours = run_well(pool, &program, WORKER_MEMORY);
+        const struct worker_reply *a = &real.shared->reply, *b = &ours.shared->reply;
+        assert_true(a->pins_at_end.arena_count > 1);
+        assert_memory_equal(&a->pins_at_end, &b->pins_at_end, sizeof a->pins_at_end);
+        assert_memory_equal(&a->pins_at_trough, &b->pins_at_trough, sizeof a->pins_at_trough);
+        launch_result_release(&real);
+        launch_result_release(&ours);
+    }
+    program_close(&program);
+    free(events);
+}
+
 static struct side_by_side *hold(const char *name, const char *settings, const struct program *program,
                                  uint64_t every) {
     static struct side_by_side sides;
@@ -402,6 +427,7 @@ int main(void) {
         cmocka_unit_test(split_and_usable_sizes_fit_together),
         cmocka_unit_test(nothing_of_the_interpreter_is_in_resident_bytes),
         cmocka_unit_test(aligned_arenas_hold_one_pool_more),
+        cmocka_unit_test(what_pins_the_real_arenas_pins_the_pools),
         cmocka_unit_test(every_library_agrees_with_its_profile),
         cmocka_unit_test(every_library_differs_from_other_rules),
         cmocka_unit_test(the_first_wrong_place_is_told_with_its_operation),

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "formats/description.h"
+#include "traces/arena_runs.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,6 +36,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     char *second = info_format(&again);
     if (strcmp(first, second) != 0)
         abort();
+    struct arena_list arenas;
+    if (info.capture_arena_places && !arena_list_parse("fuzz.yaml", info.capture_arena_places, &arenas, &diag)) {
+        for (uint64_t i = 0; i < arenas.count; i++)
+            assert(arenas.places_bytes[i] < arenas.span_bytes);
+        arena_list_clear(&arenas);
+    }
     free(first);
     free(second);
     trace_info_clear(&info);

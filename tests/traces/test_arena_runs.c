@@ -16,7 +16,7 @@ static struct diag diag;
 
 static struct arena_list list_assert(const char *text) {
     struct arena_list list;
-    if (arena_list_parse(text, &list, &diag))
+    if (arena_list_parse("t.yaml", text, &list, &diag))
         fail_msg("'%s': %s", text, diag.text);
     return list;
 }
@@ -151,7 +151,7 @@ static void nonsense_is_refused(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct arena_list list;
-        enum err err = arena_list_parse(cases[i].text, &list, &diag);
+        enum err err = arena_list_parse("t.yaml", cases[i].text, &list, &diag);
         if (err != cases[i].err)
             fail_msg("'%s': %d, not %d", cases[i].text, err, cases[i].err);
     }
