@@ -59,48 +59,6 @@ static void events_row(const struct trace_info *info, uint64_t event_count, size
     wrapped_row("events file", text, width);
 }
 
-void info_text_head(const struct trace_info *info, const struct trace_summary *summary, const struct info_page *page) {
-    shown_print(info->name ? info->name : "(no name)");
-    putchar('\n');
-    wrapped_row("what", info->description, page->width);
-    wrapped_row("command", info->program_command, page->width);
-    text_row("version", info->program_version);
-    text_row("interpreter", info->program_interpreter);
-    text_row("captured", info->capture_date);
-    text_row("cpu", info->capture_cpu);
-    text_row("kernel", info->capture_kernel);
-    text_row("libc", info->capture_libc);
-    text_row("ended", info->capture_end);
-    if (info->capture_lost_count)
-        count_row("events lost", info->capture_lost_count);
-    if (info->capture_refused_count)
-        count_row("refused", info->capture_refused_count);
-    if (info->capture_inherited_blocks)
-        bytes_row("inherited", info->capture_inherited_bytes, info->capture_inherited_blocks);
-    if (info->events_bytes && summary->event_count)
-        events_row(info, summary->event_count, page->width);
-}
-
-void info_text_summary(const struct trace_summary *summary) {
-    char text[UNITS_TEXT_BYTES];
-    count_row("operations", summary->operation_count);
-    for (int kind = 0; kind < EVENT_KIND_COUNT; kind++)
-        share_row(event_kind_names[kind], summary->kind_counts[kind], summary->event_count);
-    for (int domain = 0; domain < DOMAIN_COUNT; domain++) {
-        char label[32];
-        snprintf(label, sizeof label, "domain %s", domain_names[domain]);
-        share_row(label, summary->domain_counts[domain], summary->operation_count);
-    }
-    share_row("free(NULL)", summary->free_null_count, summary->operation_count);
-    share_row("realloc(NULL)", summary->realloc_null_count, summary->operation_count);
-    share_row("cross-thread", summary->cross_thread_count, summary->operation_count);
-    count_row("threads", summary->thread_count);
-    bytes_row("live peak", summary->live_peak_bytes, summary->live_peak_blocks);
-    bytes_row("live at end", summary->live_end_bytes, summary->live_end_blocks);
-    text_row("requested", units_format_bytes(summary->requested_bytes, text));
-    text_row("largest", units_format_bytes(summary->largest_request_bytes, text));
-}
-
 /* A line of a section, wrapped; `label` begins it. */
 __attribute__((format(printf, 3, 4))) static void section_line(const struct info_page *page, const char *label,
                                                                const char *format, ...) {
@@ -169,6 +127,72 @@ static struct short_text bound_text(uint64_t bound) {
 /* What all numbers of an octave are below. */
 static struct short_text octave_bound_text(uint32_t octave) {
     return octave < 64 ? bound_text((uint64_t)1 << octave) : (struct short_text){"16E"};
+}
+
+/* ---- what the description says ---- */
+
+static void times_line(const struct trace_info *info, const struct trace_summary *summary,
+                       const struct info_page *page) {
+    double seconds = (double)(summary->time_last_ns - summary->time_first_ns) / 1e9;
+    char resolution[UNITS_TEXT_BYTES + 32] = "";
+    if (!summary->timed_count || seconds <= 0)
+        return;
+    if (info->capture_clock_resolution_ns)
+        snprintf(resolution, sizeof resolution, ", in steps of %s", DURATION(info->capture_clock_resolution_ns));
+    section_line(page, "time", "%s from the first event to the last%s: %s operations and %s requested a second",
+                 DURATION(summary->time_last_ns - summary->time_first_ns), resolution,
+                 COUNT((uint64_t)((double)summary->operation_count / seconds)),
+                 BYTES((uint64_t)((double)summary->requested_bytes / seconds)));
+}
+
+static void arenas_line(const struct trace_info *info, const struct info_page *page) {
+    if (info->capture_arena_count)
+        section_line(page, "arenas", "%s of %s obtained by CPython", COUNT(info->capture_arena_count),
+                     BYTES(info->capture_arena_bytes));
+}
+
+void info_text_head(const struct trace_info *info, const struct trace_summary *summary, const struct info_page *page) {
+    shown_print(info->name ? info->name : "(no name)");
+    putchar('\n');
+    wrapped_row("what", info->description, page->width);
+    wrapped_row("command", info->program_command, page->width);
+    text_row("version", info->program_version);
+    text_row("interpreter", info->program_interpreter);
+    text_row("captured", info->capture_date);
+    text_row("cpu", info->capture_cpu);
+    text_row("kernel", info->capture_kernel);
+    text_row("libc", info->capture_libc);
+    text_row("ended", info->capture_end);
+    arenas_line(info, page);
+    if (info->capture_lost_count)
+        count_row("events lost", info->capture_lost_count);
+    if (info->capture_refused_count)
+        count_row("refused", info->capture_refused_count);
+    if (info->capture_inherited_blocks)
+        bytes_row("inherited", info->capture_inherited_bytes, info->capture_inherited_blocks);
+    times_line(info, summary, page);
+    if (info->events_bytes && summary->event_count)
+        events_row(info, summary->event_count, page->width);
+}
+
+void info_text_summary(const struct trace_summary *summary) {
+    char text[UNITS_TEXT_BYTES];
+    count_row("operations", summary->operation_count);
+    for (int kind = 0; kind < EVENT_KIND_COUNT; kind++)
+        share_row(event_kind_names[kind], summary->kind_counts[kind], summary->event_count);
+    for (int domain = 0; domain < DOMAIN_COUNT; domain++) {
+        char label[32];
+        snprintf(label, sizeof label, "domain %s", domain_names[domain]);
+        share_row(label, summary->domain_counts[domain], summary->operation_count);
+    }
+    share_row("free(NULL)", summary->free_null_count, summary->operation_count);
+    share_row("realloc(NULL)", summary->realloc_null_count, summary->operation_count);
+    share_row("cross-thread", summary->cross_thread_count, summary->operation_count);
+    count_row("threads", summary->thread_count);
+    bytes_row("live peak", summary->live_peak_bytes, summary->live_peak_blocks);
+    bytes_row("live at end", summary->live_end_bytes, summary->live_end_blocks);
+    text_row("requested", units_format_bytes(summary->requested_bytes, text));
+    text_row("largest", units_format_bytes(summary->largest_request_bytes, text));
 }
 
 /* ---- tables: the first fault stays, and nothing more is done ---- */
@@ -298,15 +322,6 @@ static void domain_rows(struct info_table *table, const struct analysis_result *
     }
 }
 
-static void times_line(const struct trace_summary *summary, const struct info_page *page) {
-    double seconds = (double)(summary->time_last_ns - summary->time_first_ns) / 1e9;
-    if (summary->timed_count && seconds > 0)
-        section_line(page, "time", "%s from the first event to the last: %s operations and %s requested a second",
-                     DURATION(summary->time_last_ns - summary->time_first_ns),
-                     COUNT((uint64_t)((double)summary->operation_count / seconds)),
-                     BYTES((uint64_t)((double)summary->requested_bytes / seconds)));
-}
-
 static enum err operations_print(const struct analysis_result *result, const struct info_page *page) {
     const struct trace_summary *summary = &result->summary;
     enum domain used[DOMAIN_COUNT];
@@ -322,7 +337,6 @@ static enum err operations_print(const struct analysis_result *result, const str
     kind_rows(&table, result, used, shown);
     domain_rows(&table, result, used, shown);
     enum err err = table_end(&table);
-    times_line(summary, page);
     if (summary->free_null_count)
         section_line(page, "free(NULL)", "%s, %.1f %% of the frees", COUNT(summary->free_null_count),
                      percent_of(summary->free_null_count, summary->kind_counts[EVENT_FREE]));
@@ -530,6 +544,58 @@ static enum err life_table_print(const struct analysis_result *result, enum life
     return table_end(&table);
 }
 
+/* Blocks by size and lifetime; rows are the classes up to each power of two, columns two octaves each. */
+struct life_map {
+    uint64_t cells[LOG_OCTAVE_COUNT][LOG_OCTAVE_COUNT / 2 + 1];
+    bool row_used[LOG_OCTAVE_COUNT];
+    size_t columns; /* up to the last that is used */
+};
+
+static void life_map_fill(const struct analysis_result *result, struct life_map *map) {
+    memset(map, 0, sizeof *map);
+    for (uint32_t class = 0; class < result->classes.count; class ++) {
+        uint64_t upper = result->classes.upper_bytes[class];
+        uint32_t row = upper ? log_octave_of(upper - 1) : 0; /* upper <= 2^row */
+        map->row_used[row] |= result->per_class[class].freed_count != 0;
+        for (uint32_t octave = 0; octave < LOG_OCTAVE_COUNT; octave++) {
+            uint64_t count = result->per_class[class].life_octaves[octave];
+            size_t column = (octave + 1) / 2;
+            map->cells[row][column] += count;
+            if (count && column >= map->columns)
+                map->columns = column + 1;
+        }
+    }
+}
+
+static void life_map_cell(struct info_table *table, size_t column, uint64_t count, uint64_t whole) {
+    char text[16];
+    double percent = percent_of(count, whole);
+    snprintf(text, sizeof text, "%.0f", percent);
+    if (count)
+        cell_text(table, column, percent < 0.5 ? "+" : text);
+}
+
+static enum err life_map_print(const struct analysis_result *result, const struct info_page *page) {
+    struct life_map map;
+    struct info_table table;
+    life_map_fill(result, &map);
+    putchar('\n');
+    text_wrap_print("  ", "% of the freed blocks by size and by allocations meanwhile (+: under 0.5)", page->width,
+                    stdout);
+    table_begin(&table, page, 1 + map.columns, 0);
+    table_row(&table, "bytes up to");
+    for (size_t column = 0; column < map.columns; column++)
+        cell_text(&table, 1 + column, octave_bound_text((uint32_t)column * 2).text);
+    for (uint32_t row = 0; row < LOG_OCTAVE_COUNT; row++) {
+        if (!map.row_used[row])
+            continue;
+        table_row(&table, "%*s", 11, octave_bound_text(row).text);
+        for (size_t column = 0; column < map.columns; column++)
+            life_map_cell(&table, 1 + column, map.cells[row][column], result->freed_count);
+    }
+    return table_end(&table);
+}
+
 static void never_freed_print(const struct analysis_result *result, const struct info_page *page) {
     char text[LINE_BYTES] = "";
     size_t used = 0;
@@ -573,7 +639,7 @@ static enum err lives_print(const struct analysis_result *result, const struct i
     for (int clock = 0; clock < LIFE_CLOCK_COUNT && !err; clock++)
         if (clock != LIFE_TIME || result->summary.timed_count)
             err = life_table_print(result, (enum life_clock)clock, page);
-    return err;
+    return err ? err : life_map_print(result, page);
 }
 
 /* ---- reallocs ---- */
