@@ -110,7 +110,7 @@ static enum err text_tell(struct info_session *session, const struct info_trace 
     if (session->told_count)
         putchar('\n');
     info_text_head(trace->info, summary, &session->page);
-    if (trace->fault)
+    if (trace->fault && trace->analysis)
         printf("  %-14s the events could be read only in part; what follows is of the first %" PRIu64 "\n", "damaged",
                trace->analysis->summary.event_count);
     if (trace->analysis)

@@ -10,19 +10,19 @@
 enum { LINE_BYTES = 1024, BAR_CELLS_MIN = 4 };
 
 struct short_text short_count(uint64_t count) {
-    struct short_text text;
+    struct short_text text = {""};
     units_format_count(count, text.text);
     return text;
 }
 
 struct short_text short_bytes(uint64_t bytes) {
-    struct short_text text;
+    struct short_text text = {""};
     units_format_bytes(bytes, text.text);
     return text;
 }
 
 struct short_text short_duration(uint64_t ns) {
-    struct short_text text;
+    struct short_text text = {""};
     units_format_duration(ns, text.text);
     return text;
 }
@@ -41,7 +41,7 @@ const char *plural_of(uint64_t count) {
 
 struct short_text short_bound(uint64_t bound) {
     static const char letters[] = "KMGTPE";
-    struct short_text text;
+    struct short_text text = {""};
     size_t unit = 0;
     while (bound && bound % 1024 == 0 && unit < sizeof letters - 1) {
         bound /= 1024;

@@ -119,7 +119,7 @@ void info_text_summary(const struct trace_summary *summary) {
 }
 
 enum err info_text_analysis(const struct analysis_result *result, const struct info_page *page) {
-    enum err (*const sections[])(const struct analysis_result *, const struct info_page *) = {
+    static enum err (*const sections[])(const struct analysis_result *, const struct info_page *) = {
         info_operations_print, info_live_print,     info_sizes_print,   info_requests_print,
         info_lives_print,      info_reallocs_print, info_threads_print,
     };
