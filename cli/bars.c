@@ -1,7 +1,5 @@
 #include "cli/bars.h"
 
-#include <string.h>
-
 #include "core/base/units.h"
 
 enum { EIGHTHS = 8, CHART_LABEL = 10, CHART_COLUMNS_MAX = 120 };
@@ -19,10 +17,11 @@ static unsigned steps_of(uint64_t value, uint64_t whole, unsigned steps) {
 
 const char *bar_format(uint64_t value, uint64_t whole, unsigned cells, char buffer[BAR_BYTES]) {
     unsigned filled = steps_of(value, whole, cells * EIGHTHS);
-    buffer[0] = '\0';
-    for (; filled >= EIGHTHS; filled -= EIGHTHS)
-        strcat(buffer, widening[EIGHTHS]);
-    return strcat(buffer, widening[filled]);
+    size_t used = 0;
+    for (; filled; filled -= filled < EIGHTHS ? filled : EIGHTHS)
+        used += (size_t)snprintf(buffer + used, BAR_BYTES - used, "%s", widening[filled < EIGHTHS ? filled : EIGHTHS]);
+    buffer[used] = '\0';
+    return buffer;
 }
 
 static void chart_row_print(const struct live_curve *curve, uint64_t peak_bytes, size_t columns, unsigned row,

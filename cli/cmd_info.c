@@ -45,7 +45,7 @@ struct info_session {
     const struct info_values *values;
     struct info_page page;
     enum size_scheme scheme; /* SIZE_SCHEME_COUNT: chosen by the trace */
-    struct output_file json_file;
+    bool has_text;
     json_t *json;   /* the document, NULL: none is asked for */
     json_t *traces; /* borrowed from it */
     size_t told_count;
@@ -110,7 +110,7 @@ static enum err text_tell(struct info_session *session, const struct info_trace 
     if (session->told_count)
         putchar('\n');
     info_text_head(trace->info, summary, &session->page);
-    if (trace->fault)
+    if (trace->fault && trace->analysis)
         printf("  %-14s the events could be read only in part; what follows is of the first %" PRIu64 "\n", "damaged",
                trace->analysis->summary.event_count);
     if (trace->analysis)
@@ -126,7 +126,7 @@ static enum err trace_deliver(struct info_session *session, const struct info_tr
     enum err err = ERR_OK;
     if (session->json && json_array_append_new(session->traces, info_json_trace(trace)))
         err = ERR_NOMEM;
-    if (!err && !output_file_is_stdout(&session->json_file))
+    if (!err && session->has_text)
         err = text_tell(session, trace);
     session->told_count++;
     fflush(stdout);
@@ -173,9 +173,9 @@ static enum err bars_parse(const char *text, bool *out, struct diag *diag) {
 static enum err json_begin(struct info_session *session, struct diag *diag) {
     session->json = document_json(INFO_JSON_SCHEMA);
     session->traces = json_array();
-    if (json_object_set_new(session->json, "traces", session->traces))
-        return diag_set(diag, ERR_NOMEM, NULL, "out of memory");
-    return output_file_open(&session->json_file, session->values->json, diag);
+    return json_object_set_new(session->json, "traces", session->traces)
+               ? diag_set(diag, ERR_NOMEM, NULL, "out of memory")
+               : ERR_OK;
 }
 
 /* Of the traces that can be opened; the others are told when it is their turn. */
@@ -195,16 +195,20 @@ static enum err session_open(struct info_session *session, const struct info_val
     session->values = values;
     session->page.width = terminal_width();
     session->scheme = SIZE_SCHEME_COUNT;
+    session->has_text = !values->json || strcmp(values->json, "-") != 0;
     enum err err = bars_parse(values->bars, &session->page.draws, diag);
     if (!err && values->classes)
         err = size_scheme_parse(values->classes, &session->scheme, diag);
     return !err && values->json ? json_begin(session, diag) : err;
 }
 
-static enum err json_finish(struct info_session *session, struct diag *diag) {
+/* The file is begun when all is known: an interrupted command leaves none behind. */
+static enum err json_finish(const struct info_session *session, struct diag *diag) {
+    struct output_file output = {0};
     if (!session->json || !session->told_count)
         return ERR_OK;
-    return output_file_commit(&session->json_file, document_json_write(session->json, session->json_file.file), diag);
+    enum err err = output_file_open(&output, session->values->json, diag);
+    return err ? err : output_file_commit(&output, document_json_write(session->json, output.file), diag);
 }
 
 static int info_run(const void *values, char **operands, size_t operand_count) {
@@ -221,7 +225,6 @@ static int info_run(const void *values, char **operands, size_t operand_count) {
             code = message_error(&diag);
     if (!err && json_finish(&session, &diag))
         code = message_error(&diag);
-    output_file_discard(&session.json_file);
     json_decref(session.json);
     return code;
 }

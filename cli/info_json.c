@@ -34,6 +34,16 @@ static json_t *program_json(const struct trace_info *info) {
     return object;
 }
 
+static json_t *arenas_json(const struct trace_info *info) {
+    if (!info->capture_arena_count)
+        return json_null();
+    json_t *object = json_object();
+    count_set(object, "bytes", info->capture_arena_bytes);
+    count_set(object, "count", info->capture_arena_count);
+    text_set(object, "places", info->capture_arena_places);
+    return object;
+}
+
 static json_t *capture_json(const struct trace_info *info) {
     json_t *object = json_object();
     text_set(object, "date", info->capture_date);
@@ -43,6 +53,10 @@ static json_t *capture_json(const struct trace_info *info) {
     count_set(object, "refused_count", info->capture_refused_count);
     count_set(object, "inherited_blocks", info->capture_inherited_blocks);
     count_set(object, "inherited_bytes", info->capture_inherited_bytes);
+    text_set(object, "clock", info->capture_clock);
+    count_or_null_set(object, "clock_resolution_ns", info->capture_clock_resolution_ns,
+                      info->capture_clock_resolution_ns);
+    member_set(object, "arenas", arenas_json(info));
     text_set(object, "cpu", info->capture_cpu);
     text_set(object, "kernel", info->capture_kernel);
     text_set(object, "libc", info->capture_libc);
@@ -84,6 +98,7 @@ static json_t *summary_json(const struct trace_summary *summary) {
     count_set(object, "live_peak_blocks", summary->live_peak_blocks);
     count_set(object, "live_end_bytes", summary->live_end_bytes);
     count_set(object, "live_end_blocks", summary->live_end_blocks);
+    count_set(object, "timed_count", summary->timed_count);
     return object;
 }
 

@@ -4,17 +4,9 @@
 #ifndef MMREPLAY_CLI_INFO_TEXT_H
 #define MMREPLAY_CLI_INFO_TEXT_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
-#include "core/base/err.h"
+#include "cli/info_page.h"
 #include "traces/analysis.h"
 #include "traces/trace.h"
-
-struct info_page {
-    size_t width; /**< columns */
-    bool draws;   /**< bars and charts (terminal.h) */
-};
 
 /** What the description says: name, program, capture, file. */
 void info_text_head(const struct trace_info *info, const struct trace_summary *summary, const struct info_page *page);

@@ -17,7 +17,7 @@ json_t *text_json(const char *text) {
 }
 
 json_t *count_json(uint64_t count) {
-    return json_integer((json_int_t)count);
+    return count <= INT64_MAX ? json_integer((json_int_t)count) : json_real((double)count);
 }
 
 json_t *counts_json(const uint64_t *counts, size_t count) {

@@ -15,6 +15,7 @@
 /** Text that may not be UTF-8 (a path, a command; then '?' stands for what is not ASCII) or missing (null). */
 json_t *text_json(const char *text);
 
+/** Beyond 2^63 - 1, what jansson can hold, the nearest real. */
 json_t *count_json(uint64_t count);
 
 /** An array of counts. */

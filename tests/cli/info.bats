@@ -92,6 +92,20 @@ for t, other in zip(traces, stated):
 END
 }
 
+@test "a trace with times has lifetimes in time, rates and a timed curve" {
+    run_split record --time=fine -o timed.yaml -- ls -la /usr/bin
+    [ "$status" -eq 0 ]
+    run_split info --json timed.json timed.yaml
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"from the first event to the last"* ]]
+    [[ "$output" == *"time below"* ]]
+    json 'sum(a["lifetimes"]["time_ns"]["log2"]) == a["lifetimes"]["freed_blocks"] > 0' timed.json
+    json '0 < a["lifetimes"]["time_ns"]["max"] <= a["time"]["last_ns"] - a["time"]["first_ns"]' timed.json
+    json 'a["live"]["curve"]["end_time_ns"] == sorted(a["live"]["curve"]["end_time_ns"])' timed.json
+    json 'a["time"]["first_ns"] <= a["live"]["peak_bytes"]["time_ns"] <= a["time"]["last_ns"]' timed.json
+    json 'abs(a["time"]["operations_per_s"] * (a["time"]["last_ns"] - a["time"]["first_ns"]) / 1e9 - s["operations"]) < 1' timed.json
+}
+
 @test "classes can be chosen, and an unknown scheme is refused" {
     run_split info --classes jemalloc --json - ramp.yaml
     [ "$status" -eq 0 ]
@@ -183,6 +197,9 @@ END
     [[ "$errors" == *"is an input of this very command"* ]]
     run_split info --json ramp.events.gz ramp.yaml
     [ "$status" -eq 2 ]
+    run_split info --json /no/such/folder/x.json ramp.yaml
+    [ "$status" -eq 2 ]
+    [[ "$errors" == *"/no/such/folder/x.json: cannot write the result"* ]]
     run_split check ramp.yaml
     [ "$status" -eq 0 ]
 }
