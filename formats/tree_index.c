@@ -30,8 +30,8 @@
     X(parent, NUMBER, false, parent_pid)                                                                               \
     X(came, CAME, true, came)                                                                                          \
     X(command, TEXT, false, command)                                                                                   \
-    X(began_ms, NUMBER, true, begin_ms)                                                                                \
-    X(ended_ms, NUMBER, true, end_ms)                                                                                  \
+    X(began_us, NUMBER, true, begin_us)                                                                                \
+    X(ended_us, NUMBER, true, end_us)                                                                                  \
     X(end, TEXT, false, end)                                                                                           \
     X(events, NUMBER, false, event_count)                                                                              \
     X(inherited_blocks, NUMBER, false, inherited_blocks)                                                               \

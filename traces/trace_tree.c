@@ -22,7 +22,7 @@ void trace_tree_sort(struct trace_tree *tree) {
     for (size_t i = 1; i < tree->process_count; i++) {
         struct tree_process moved = tree->processes[i];
         size_t at = i;
-        for (; at && tree->processes[at - 1].begin_ms > moved.begin_ms; at--)
+        for (; at && tree->processes[at - 1].begin_us > moved.begin_us; at--)
             tree->processes[at] = tree->processes[at - 1];
         tree->processes[at] = moved;
     }

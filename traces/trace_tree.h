@@ -26,8 +26,8 @@ struct tree_process {
     uint64_t parent_pid; /**< 0 = not known */
     enum tree_came came;
     char *command;
-    uint64_t begin_ms; /**< since the recording began, as the recorder saw it */
-    uint64_t end_ms;
+    uint64_t begin_us; /**< since the recording began, as the recorder saw it */
+    uint64_t end_us;
     char *end;            /**< how it ended: "exit 0", "signal 9 (SIGKILL)" */
     uint64_t event_count; /**< those that make what it inherited included */
     uint64_t inherited_blocks;

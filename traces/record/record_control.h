@@ -35,6 +35,7 @@ struct control_slot {
     _Atomic uint32_t fd;                 /**< of the memory file, in the recorder */
     uint32_t came;                       /**< enum control_came; valid, like the rest, when is_told */
     uint32_t parent_pid;
+    uint64_t claimed_ns;      /**< when, by CLOCK_MONOTONIC */
     uint64_t fork_number;     /**< which fork of the parent's; 0 = one that the parent did not see coming */
     uint64_t parent_stamp;    /**< of a fork unseen: the parent had taken this many numbers by then, or a few fewer */
     _Atomic uint32_t is_told; /**< the process has filled in the rest */

@@ -17,14 +17,14 @@ struct image_texts {
     uint64_t lost_count;
 };
 
-struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint64_t begin_ms) {
+struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint64_t begin_us) {
     struct recorded_process *process = calloc(1, sizeof *process);
     if (!process)
         return NULL;
     process->pid = pid;
     process->parent_pid = parent_pid;
     process->guess_stamp = UINT64_MAX;
-    process->begin_ms = begin_ms;
+    process->begin_us = begin_us;
     process->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
     return process;
 }
@@ -210,7 +210,7 @@ static enum err row_fill(const struct recorded_process *process, const char *end
     row->pid = process->pid;
     row->parent_pid = process->parent_pid;
     row->came = process->came;
-    row->begin_ms = process->begin_ms;
+    row->begin_us = process->begin_us;
     row->command = process_command(process);
     row->event_count = counts.event_count;
     row->inherited_blocks = counts.inherited_block_count;

@@ -42,7 +42,7 @@ struct recorded_process {
     uint32_t parent_pid;
     enum tree_came came; /**< of the present image */
     int pidfd;           /**< -1: none */
-    uint64_t begin_ms;   /**< of the present image */
+    uint64_t begin_us;   /**< of the present image */
     bool is_busy;        /**< the last step may not have been all */
     bool has_ended;
     bool has_status;
@@ -77,7 +77,7 @@ struct recorded_process {
 };
 
 /** One that is NAMED. @return NULL: no memory. */
-struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint64_t begin_ms);
+struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint64_t begin_us);
 void process_destroy(struct recorded_process *process);
 
 /** It has memory from now on. @param beside a stage to share the queue of; NULL: the first. @return ERR_NOMEM, ERR_IO.

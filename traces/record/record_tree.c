@@ -70,8 +70,8 @@ struct record_tree {
     uint64_t root_ended_ns;
 };
 
-static uint64_t now_ms(const struct record_tree *tree) {
-    return (clock_now_ns() - tree->bounds.start_ns) / 1000000;
+static uint64_t now_us(const struct record_tree *tree) {
+    return (clock_now_ns() - tree->bounds.start_ns) / 1000;
 }
 
 static enum err out_of_memory(struct diag *diag) {
@@ -93,7 +93,7 @@ static bool pid_is_recent(const struct record_tree *tree, uint32_t pid) {
 }
 
 static struct recorded_process *process_add(struct record_tree *tree, uint32_t pid, uint32_t parent_pid) {
-    struct recorded_process *process = process_create(pid, parent_pid, now_ms(tree));
+    struct recorded_process *process = process_create(pid, parent_pid, now_us(tree));
     if (!process)
         return NULL;
     struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = process};
@@ -238,10 +238,10 @@ static enum err image_over(void *ctx, struct recorded_process *process, struct d
     if (!row)
         return ERR_NOMEM;
     enum err err = process_trace_end(process, "exec", keeps, &tree->host, row, diag);
-    row->end_ms = now_ms(tree);
+    row->end_us = now_us(tree);
     tree->report->event_count += keeps ? row->event_count : 0;
     process->came = TREE_EXEC;
-    process->begin_ms = now_ms(tree);
+    process->begin_us = now_us(tree);
     process->inherited_uncertain_count = 0;
     process->has_lost_inheritance = false;
     free(unlisted.command);
@@ -406,6 +406,8 @@ static void claim_hear(struct record_tree *tree, struct recorded_process *proces
     process->parent_pid = slot->parent_pid;
     process->fork_number = slot->fork_number;
     process->parent_stamp = slot->parent_stamp;
+    if (slot->claimed_ns > tree->bounds.start_ns && slot->claimed_ns <= clock_now_ns())
+        process->begin_us = (slot->claimed_ns - tree->bounds.start_ns) / 1000;
     process->state = process->came == TREE_FORK ? PROCESS_AWAITING : PROCESS_RUNNING;
     if (!failure)
         return;
@@ -480,8 +482,8 @@ static enum err row_without_trace(struct record_tree *tree, const struct recorde
     row->pid = process->pid;
     row->parent_pid = process->parent_pid;
     row->came = process->came;
-    row->begin_ms = process->begin_ms;
-    row->end_ms = now_ms(tree);
+    row->begin_us = process->begin_us;
+    row->end_us = now_us(tree);
     row->command = process_command(process);
     if (!row->command && process->exec_path[0])
         trace_text_set(&row->command, process->exec_path);
@@ -524,7 +526,7 @@ static enum err process_close_trace(struct record_tree *tree, struct recorded_pr
     process->err =
         process_trace_end(process, end_text(tree, process, end, sizeof end), true, &tree->host, row, &process->diag);
     row = &tree->list->processes[tree->list->process_count - 1];
-    row->end_ms = now_ms(tree);
+    row->end_us = now_us(tree);
     report_add(tree, process, row);
     if (process->err) {
         char text[sizeof process->diag.text + sizeof process->diag.path];
@@ -624,8 +626,10 @@ static enum err ended_finish(struct record_tree *tree, struct diag *diag) {
     enum err err = ERR_OK;
     for (struct recorded_process *process = tree->processes, *next; process && !err; process = next) {
         next = process->next;
-        if (!process->ended_ns && process->has_ended)
+        if (!process->ended_ns && process->has_ended) { /* when it was named; it may have made a claim since */
             process_has_ended(tree, process);
+            continue;
+        }
         bool is_drained = process->has_ended && !process->is_busy && process->state != PROCESS_AWAITING;
         if (is_drained && status_is_settled(tree, process))
             err = process_finish(tree, process, diag);

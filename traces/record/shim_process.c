@@ -145,6 +145,9 @@ static struct control_slot *slot_claim(uint32_t pid) {
 static void slot_tell(struct control_slot *slot, enum control_came came, uint32_t parent_pid, uint64_t fork_number) {
     slot->came = came;
     slot->parent_pid = parent_pid;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    slot->claimed_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     slot->fork_number = fork_number;
     slot->parent_stamp = came == CAME_FORK ? atomic_load(&shim.shared->stamp) : 0;
 }
@@ -286,7 +289,10 @@ static void process_event(enum record_process_event what, uint64_t value, uint64
     errno = saved;
 }
 
+/* One that has made no event itself shows itself now: what comes from it must know where it comes from. */
 static void fork_begins(void) {
+    if (control && shim_mode() == SHIM_OFF)
+        shim_process_wake();
     if (!is_followed())
         return;
     shim_thread.fork_number = atomic_fetch_add(&fork_count, 1) + 1;

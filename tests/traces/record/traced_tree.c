@@ -1,0 +1,223 @@
+/* Process trees of every shape. Sizes tell who made a block: 500 the parent before it forked, 600 a child, 700 a leaf.
+ */
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { KEPT = 300, CHILD_BLOCKS = 50, THREADS = 3, FORKS_BESIDE_THREADS = 20, AT_ONCE = 10, STACK_BYTES = 1 << 16 };
+
+extern char **environ;
+
+static void *kept[KEPT];
+static _Atomic int is_over;
+
+static void kept_fill(void) {
+    for (int i = 0; i < KEPT; i++)
+        kept[i] = malloc(500);
+}
+
+static void blocks_make(size_t bytes, int count) {
+    for (int i = 0; i < count; i++) {
+        volatile char *block = malloc(bytes);
+        block[0] = 1;
+        free((void *)block);
+    }
+}
+
+/* A child's life: it frees what it inherited. */
+static void child_live(void) {
+    blocks_make(600, CHILD_BLOCKS);
+    for (int i = 0; i < KEPT; i++)
+        free(kept[i]);
+}
+
+static void child_run(void) {
+    child_live();
+    _exit(0);
+}
+
+static int nested_run(int depth) {
+    int status = 0;
+    if (!depth)
+        return 0;
+    pid_t child = fork();
+    if (child == 0) {
+        blocks_make(600, CHILD_BLOCKS);
+        free(kept[depth]);
+        kept[depth] = malloc(501);
+        _exit(nested_run(depth - 1));
+    }
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+}
+
+static void *storm(void *unused) {
+    void *own[64] = {0};
+    (void)unused;
+    for (unsigned i = 0; !atomic_load(&is_over); i++) {
+        free(own[i % 64]);
+        own[i % 64] = malloc(16 + i % 200);
+    }
+    for (int i = 0; i < 64; i++)
+        free(own[i]);
+    return NULL;
+}
+
+static int beside_threads_run(void) {
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, storm, NULL);
+    for (int i = 0; i < FORKS_BESIDE_THREADS; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            child_run();
+        waitpid(child, NULL, 0);
+    }
+    atomic_store(&is_over, 1);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    return 0;
+}
+
+static int daemon_run(void) {
+    if (fork())
+        return 0;
+    setsid();
+    if (fork())
+        _exit(0);
+    child_live();
+    usleep(150000); /* outlives everybody above it */
+    blocks_make(600, CHILD_BLOCKS);
+    _exit(7);
+}
+
+static int leaf_run(void) {
+    blocks_make(700, 10);
+    return 3;
+}
+
+static int vfork_run(char *self) {
+    int status;
+    pid_t child = vfork();
+    if (child == 0) {
+        execl(self, self, "leaf", (char *)NULL);
+        _exit(127);
+    }
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+}
+
+static int spawn_run(char *self) {
+    int status;
+    pid_t child;
+    char command[4200];
+    char *words[] = {self, "leaf", NULL};
+    if (posix_spawn(&child, self, NULL, NULL, words, environ))
+        return 1;
+    waitpid(child, &status, 0);
+    snprintf(command, sizeof command, "exec %s leaf", self);
+    if (WEXITSTATUS(system(command)) != 3)
+        return 1;
+    FILE *pipe = popen(command, "r");
+    return WEXITSTATUS(pclose(pipe)) == 3 && WEXITSTATUS(status) == 3 ? 0 : 1;
+}
+
+static int killed_run(void) {
+    int ready[2];
+    char byte;
+    if (pipe(ready))
+        return 1;
+    pid_t child = fork();
+    if (child == 0) {
+        child_live();
+        for (;;) {
+            blocks_make(600, 1000);
+            if (write(ready[1], "x", 1) != 1)
+                _exit(1);
+        }
+    }
+    for (int i = 0; i < 5; i++)
+        if (read(ready[0], &byte, 1) != 1)
+            return 1;
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    return 0;
+}
+
+static int exec_run(char *self, char *program, int block_count) {
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        blocks_make(600, block_count);
+        execl(program, self, "leaf", (char *)NULL);
+        _exit(127);
+    }
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+static int many_run(int count) {
+    for (int i = 0; i < count; i++) {
+        if (i >= AT_ONCE)
+            wait(NULL);
+        if (fork() == 0)
+            child_run();
+    }
+    while (wait(NULL) > 0) {
+    }
+    return 0;
+}
+
+static int clone_child(void *unused) {
+    (void)unused;
+    child_run();
+    return 0;
+}
+
+static int clone_run(void) {
+    static char stack[STACK_BYTES] __attribute__((aligned(16)));
+    pid_t child = clone(clone_child, stack + STACK_BYTES, SIGCHLD, NULL);
+    waitpid(child, NULL, 0);
+    return 0;
+}
+
+static int silent_run(void) {
+    pid_t child = fork();
+    if (child == 0)
+        _exit(5);
+    waitpid(child, NULL, 0);
+    return 0;
+}
+
+int main(int count, char **words) {
+    const char *what = count > 1 ? words[1] : "";
+    if (strcmp(what, "leaf") == 0)
+        return leaf_run();
+    kept_fill();
+    if (strcmp(what, "nested") == 0)
+        return nested_run(3);
+    if (strcmp(what, "threads") == 0)
+        return beside_threads_run();
+    if (strcmp(what, "daemon") == 0)
+        return daemon_run();
+    if (strcmp(what, "vfork") == 0)
+        return vfork_run(words[0]);
+    if (strcmp(what, "spawn") == 0)
+        return spawn_run(words[0]);
+    if (strcmp(what, "killed") == 0)
+        return killed_run();
+    if (strcmp(what, "exec") == 0)
+        return exec_run(words[0], words[2], atoi(words[3]));
+    if (strcmp(what, "many") == 0)
+        return many_run(atoi(words[2]));
+    if (strcmp(what, "clone") == 0)
+        return clone_run();
+    return silent_run();
+}

@@ -1,0 +1,393 @@
+/* Process trees: each process has its trace, begins with what it inherited, and is in the list with how it came and
+ * ended. Every event is applied to a tracker, which refuses anything impossible. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "traces/record/record_tree.h"
+#include "traces/tracker.h"
+
+enum { RUN_MAX = 4096, SIZES = 1024, KEPT = 300, CHILD_BLOCKS = 50, TRACES_MAX = 512 };
+
+static const char *shim_path;
+static const char *programs_folder;
+
+/* One trace as it comes in. */
+struct followed {
+    uint64_t pid;
+    uint32_t image_number;
+    bool is_finished;
+    struct tracker *tracker;
+    uint64_t size_counts[SIZES];
+    uint64_t head_sizes[SIZES]; /* among what it inherited */
+    uint64_t inherited_blocks;
+    uint64_t event_count;
+    uint64_t fail_after;
+    struct trace_summary summary;
+    char end[128];
+    uint64_t first_sizes[2 * RUN_MAX]; /* of the first blocks, in order */
+    uint64_t block_count;
+};
+
+struct forest {
+    struct followed traces[TRACES_MAX];
+    size_t count;
+    size_t discarded_count;
+    uint64_t fail_after; /* events after which the sinks fail; 0 = never */
+    struct trace_tree tree;
+    struct record_tree_report report;
+    struct diag diag;
+    enum err err;
+};
+
+static struct forest forest;
+
+static enum err events_follow(void *ctx, const struct event *events, size_t count, struct diag *diag) {
+    struct followed *trace = ctx;
+    struct placement placements[RUN_MAX];
+    struct event_block block = {.events = events, .count = count, .first_index = trace->event_count};
+    size_t applied = 0;
+    if (trace->fail_after && trace->event_count + count > trace->fail_after)
+        return diag_set(diag, ERR_IO, "disk", "no space");
+    if (count > RUN_MAX)
+        return diag_set(diag, ERR_LIMIT, NULL, "a run of %zu events", count);
+    enum err err = tracker_apply(trace->tracker, events, count, placements, &applied);
+    if (err)
+        return tracker_explain(trace->tracker, err, &block, applied, diag);
+    for (size_t i = 0; i < count; i++) {
+        if (!event_makes_block(events[i].kind))
+            continue;
+        if (events[i].size_bytes < SIZES)
+            trace->size_counts[events[i].size_bytes]++;
+        if (trace->block_count < 2 * RUN_MAX)
+            trace->first_sizes[trace->block_count] = events[i].size_bytes;
+        trace->block_count++;
+    }
+    trace->event_count += count;
+    return ERR_OK;
+}
+
+static enum err trace_begin(void *ctx, uint64_t pid, uint32_t image_number, void **out, struct event_sink *sink,
+                            struct diag *diag) {
+    struct forest *all = ctx;
+    if (all->count == TRACES_MAX)
+        return diag_set(diag, ERR_LIMIT, NULL, "too many traces");
+    struct followed *trace = &all->traces[all->count++];
+    *trace = (struct followed){.pid = pid, .image_number = image_number, .fail_after = all->fail_after};
+    *sink = (struct event_sink){.ctx = trace, .put = events_follow};
+    *out = trace;
+    return tracker_create(&trace->tracker);
+}
+
+static enum err trace_finish(void *ctx, void *ended, const struct trace_info *info, char **file, struct diag *diag) {
+    struct followed *trace = ended;
+    (void)ctx;
+    (void)diag;
+    trace->is_finished = true;
+    trace->summary = *tracker_summary(trace->tracker);
+    trace->inherited_blocks = info->capture_inherited_blocks;
+    for (uint64_t i = 0; i < trace->inherited_blocks && i < 2 * RUN_MAX; i++)
+        if (trace->first_sizes[i] < SIZES)
+            trace->head_sizes[trace->first_sizes[i]]++;
+    snprintf(trace->end, sizeof trace->end, "%s", info->capture_end);
+    tracker_destroy(trace->tracker);
+    trace->tracker = NULL;
+    return trace_text_set(file, "x.yaml");
+}
+
+static void trace_discard(void *ctx, void *ended) {
+    struct forest *all = ctx;
+    struct followed *trace = ended;
+    tracker_destroy(trace->tracker);
+    trace->tracker = NULL;
+    all->discarded_count++;
+}
+
+static const char *program(const char *name) {
+    static char paths[4][4096];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", programs_folder, name);
+    return path;
+}
+
+static size_t folder_count(const char *path) {
+    DIR *folder = opendir(path);
+    size_t count = 0;
+    assert_non_null(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* Runs traced_tree with up to three words. The recorder must not keep a descriptor or a thread. */
+static void forest_run(const char *what, const char *second, const char *third, uint64_t fail_after) {
+    const char *argv[] = {program("traced_tree"), what, second, third, NULL};
+    const struct record_options options = {.argv = (char *const *)(uintptr_t)argv, .shim_path = shim_path};
+    const struct record_tree_output output = {&forest, trace_begin, trace_finish, trace_discard, NULL};
+    size_t descriptors = folder_count("/proc/self/fd"), threads = folder_count("/proc/self/task");
+    memset(&forest, 0, sizeof forest);
+    forest.fail_after = fail_after;
+    forest.err = record_tree_run(&options, &output, &forest.tree, &forest.report, &forest.diag);
+    record_tree_wait(&forest.report);
+    if (forest.err)
+        print_message("%s\n", forest.diag.text);
+    for (size_t i = 0; i < forest.tree.process_count; i++)
+        if (forest.tree.processes[i].reason && !fail_after)
+            print_message("%llu: %s\n", (unsigned long long)forest.tree.processes[i].pid,
+                          forest.tree.processes[i].reason);
+    assert_int_equal(folder_count("/proc/self/fd"), descriptors);
+    assert_int_equal(folder_count("/proc/self/task"), threads);
+}
+
+static void assert_exact(void) {
+    assert_int_equal(forest.err, ERR_OK);
+    assert_int_equal(forest.report.fault_count, 0);
+    assert_int_equal(forest.report.lost_count, 0);
+    assert_int_equal(forest.report.unknown_free_count, 0);
+    assert_int_equal(forest.report.missed_free_count, 0);
+    assert_int_equal(forest.report.uncertain_count, 0);
+    assert_int_equal(forest.report.denied_count, 0);
+}
+
+static struct followed *trace_of(uint64_t pid, uint32_t image_number) {
+    for (size_t i = 0; i < forest.count; i++)
+        if (forest.traces[i].pid == pid && forest.traces[i].image_number == image_number &&
+            forest.traces[i].is_finished)
+            return &forest.traces[i];
+    fail_msg("process %llu has no trace", (unsigned long long)pid);
+    return NULL;
+}
+
+static const struct tree_process *row_at(size_t i) {
+    assert_true(i < forest.tree.process_count);
+    return &forest.tree.processes[i];
+}
+
+/* The first row that came so, from `after` on. */
+static const struct tree_process *row_that_came(enum tree_came came, size_t after) {
+    for (size_t i = after; i < forest.tree.process_count; i++)
+        if (forest.tree.processes[i].came == came)
+            return &forest.tree.processes[i];
+    fail_msg("no process came by %s", tree_came_names[came]);
+    return NULL;
+}
+
+static void a_fork_in_a_fork_inherits_from_the_one_above_it(void **state) {
+    (void)state;
+    forest_run("nested", NULL, NULL, 0);
+    assert_exact();
+    assert_int_equal(forest.tree.process_count, 4);
+    for (size_t depth = 0; depth < 4; depth++) {
+        const struct tree_process *row = row_at(depth);
+        const struct followed *trace = trace_of(row->pid, 0);
+        assert_int_equal(row->came, depth ? TREE_FORK : TREE_START);
+        assert_string_equal(row->end, "exit 0");
+        assert_int_equal(trace->head_sizes[500], depth ? KEPT - (depth - 1) : 0);
+        assert_int_equal(trace->head_sizes[501], depth ? depth - 1 : 0);
+        assert_int_equal(trace->inherited_blocks, row->inherited_blocks);
+        if (depth)
+            assert_int_equal(row->parent_pid, row_at(depth - 1)->pid);
+    }
+}
+
+static void a_daemon_is_recorded_to_its_end(void **state) {
+    (void)state;
+    forest_run("daemon", NULL, NULL, 0);
+    assert_exact();
+    assert_int_equal(forest.tree.process_count, 3);
+    size_t daemons = 0;
+    for (size_t i = 0; i < 3; i++) {
+        if (strcmp(row_at(i)->end, "exit 7") != 0)
+            continue;
+        const struct followed *trace = trace_of(row_at(i)->pid, 0);
+        daemons++;
+        assert_int_equal(trace->head_sizes[500], KEPT);
+        assert_int_equal(trace->size_counts[600], 2 * CHILD_BLOCKS);
+        assert_string_equal(trace->end, "exit 7");
+    }
+    assert_int_equal(daemons, 1);
+}
+
+static void a_program_that_a_child_becomes_has_a_trace_with_nothing_inherited(void **state) {
+    (void)state;
+    forest_run("vfork", NULL, NULL, 0);
+    assert_exact();
+    assert_int_equal(forest.tree.process_count, 2);
+    const struct tree_process *leaf = row_that_came(TREE_EXEC, 0);
+    assert_string_equal(leaf->end, "exit 3");
+    assert_int_equal(leaf->parent_pid, row_that_came(TREE_START, 0)->pid);
+    assert_non_null(strstr(leaf->command, "traced_tree leaf"));
+    assert_int_equal(trace_of(leaf->pid, 0)->inherited_blocks, 0);
+    assert_int_equal(trace_of(leaf->pid, 0)->size_counts[700], 10);
+}
+
+static void spawned_programs_and_those_below_shells_are_recorded(void **state) {
+    (void)state;
+    forest_run("spawn", NULL, NULL, 0);
+    assert_exact();
+    size_t leaves = 0;
+    for (size_t i = 0; i < forest.tree.process_count; i++)
+        leaves += row_at(i)->file && trace_of(row_at(i)->pid, 0)->size_counts[700] == 10;
+    assert_int_equal(leaves, 3);
+    assert_int_equal(forest.tree.process_count, 4); /* the shells have become leaves */
+}
+
+static void a_child_that_is_killed_leaves_all_until_then(void **state) {
+    (void)state;
+    forest_run("killed", NULL, NULL, 0);
+    assert_exact();
+    const struct tree_process *child = row_that_came(TREE_FORK, 0);
+    assert_string_equal(child->end, "signal 9 (SIGKILL)");
+    assert_true(trace_of(child->pid, 0)->size_counts[600] >= 5000);
+    assert_int_equal(trace_of(child->pid, 0)->head_sizes[500], KEPT);
+}
+
+static void an_image_that_did_little_is_replaced_by_the_next(void **state) {
+    (void)state;
+    forest_run("exec", program("traced_tree"), "100", 0);
+    assert_exact();
+    assert_int_equal(forest.tree.process_count, 2);
+    assert_int_equal(forest.discarded_count, 1);
+    const struct tree_process *leaf = row_that_came(TREE_EXEC, 0);
+    assert_int_equal(trace_of(leaf->pid, 0)->size_counts[700], 10);
+    assert_int_equal(trace_of(leaf->pid, 0)->size_counts[600], 0);
+}
+
+static void an_image_that_did_much_keeps_its_trace(void **state) {
+    (void)state;
+    forest_run("exec", program("traced_tree"), "5000", 0);
+    assert_exact();
+    assert_int_equal(forest.tree.process_count, 3);
+    const struct tree_process *child = row_that_came(TREE_FORK, 0), *leaf = row_that_came(TREE_EXEC, 0);
+    assert_int_equal(child->pid, leaf->pid);
+    assert_string_equal(child->end, "exec");
+    assert_int_equal(trace_of(child->pid, 0)->size_counts[600], 5000);
+    assert_int_equal(trace_of(child->pid, 0)->head_sizes[500], KEPT);
+    assert_int_equal(trace_of(leaf->pid, 1)->size_counts[700], 10);
+}
+
+static void a_program_that_cannot_be_recorded_is_listed_with_the_reason(void **state) {
+    (void)state;
+    forest_run("exec", program("traced_static"), "100", 0);
+    assert_exact();
+    assert_int_equal(forest.tree.process_count, 2);
+    const struct tree_process *child = row_that_came(TREE_FORK, 0);
+    assert_null(child->file);
+    assert_non_null(strstr(child->reason, "statically linked"));
+}
+
+static void a_child_without_an_event_is_listed_and_has_no_trace(void **state) {
+    (void)state;
+    forest_run("silent", NULL, NULL, 0);
+    assert_exact();
+    assert_int_equal(forest.tree.process_count, 2);
+    const struct tree_process *child = row_that_came(TREE_FORK, 0);
+    assert_null(child->file);
+    assert_string_equal(child->end, "exit 5");
+    assert_string_equal(child->reason, "it made no allocation call");
+}
+
+static void a_child_by_a_bare_clone_inherits_when_its_parent_waits(void **state) {
+    (void)state;
+    for (int run = 0; run < 5; run++) {
+        forest_run("clone", NULL, NULL, 0);
+        assert_exact();
+        const struct tree_process *child = row_that_came(TREE_FORK, 0);
+        assert_int_equal(trace_of(child->pid, 0)->head_sizes[500], KEPT);
+        trace_tree_clear(&forest.tree);
+    }
+}
+
+static void forks_beside_running_threads_make_good_traces(void **state) {
+    (void)state;
+    forest_run("threads", NULL, NULL, 0);
+    assert_int_equal(forest.err, ERR_OK);
+    assert_int_equal(forest.report.fault_count, 0);
+    assert_int_equal(forest.report.lost_count, 0);
+    assert_int_equal(forest.tree.process_count, 21);
+    for (size_t i = 0; i < 21; i++) {
+        const struct followed *trace = trace_of(row_at(i)->pid, 0);
+        if (row_at(i)->came == TREE_START)
+            continue;
+        assert_int_equal(trace->head_sizes[500], KEPT); /* the forking thread's own */
+        assert_int_equal(trace->size_counts[600], CHILD_BLOCKS);
+    }
+    /* A block that comes up again where another thread's was: no more of them than there were doubts. */
+    print_message("%llu uncertain, %llu freed unseen\n", (unsigned long long)forest.report.uncertain_count,
+                  (unsigned long long)forest.report.missed_free_count);
+    assert_true(forest.report.missed_free_count <= forest.report.uncertain_count);
+    assert_int_equal(forest.report.unknown_free_count, 0);
+}
+
+static void hundreds_of_short_children_are_all_there(void **state) {
+    (void)state;
+    struct rusage usage;
+    forest_run("many", "300", NULL, 0);
+    assert_exact();
+    assert_int_equal(forest.tree.process_count, 301);
+    for (size_t i = 0; i < 301; i++) {
+        const struct followed *trace = trace_of(row_at(i)->pid, 0);
+        bool is_child = row_at(i)->came == TREE_FORK;
+        assert_int_equal(trace->head_sizes[500], is_child ? KEPT : 0);
+        assert_int_equal(trace->size_counts[600], is_child ? CHILD_BLOCKS : 0);
+        assert_string_equal(row_at(i)->end, "exit 0");
+    }
+    getrusage(RUSAGE_SELF, &usage);
+    print_message("%ld KiB resident at most\n", usage.ru_maxrss);
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+    assert_true(usage.ru_maxrss < 256 * 1024);
+#endif
+}
+
+static void sinks_that_fail_end_recordings_but_no_process(void **state) {
+    (void)state;
+    forest_run("many", "20", NULL, 100);
+    assert_int_equal(forest.err, ERR_OK);
+    assert_int_equal(forest.report.fault_count, 21);
+    assert_int_equal(forest.report.trace_count, 0);
+    assert_int_equal(forest.report.wait_status, 0);
+    assert_non_null(strstr(row_at(0)->reason, "no space"));
+}
+
+static int tree_clear(void **state) {
+    (void)state;
+    trace_tree_clear(&forest.tree);
+    return 0;
+}
+
+#define TREE_TEST(test) cmocka_unit_test_teardown(test, tree_clear)
+
+int main(int count, char **arguments) {
+    const struct CMUnitTest tests[] = {
+        TREE_TEST(a_fork_in_a_fork_inherits_from_the_one_above_it),
+        TREE_TEST(a_daemon_is_recorded_to_its_end),
+        TREE_TEST(a_program_that_a_child_becomes_has_a_trace_with_nothing_inherited),
+        TREE_TEST(spawned_programs_and_those_below_shells_are_recorded),
+        TREE_TEST(a_child_that_is_killed_leaves_all_until_then),
+        TREE_TEST(an_image_that_did_little_is_replaced_by_the_next),
+        TREE_TEST(an_image_that_did_much_keeps_its_trace),
+        TREE_TEST(a_program_that_cannot_be_recorded_is_listed_with_the_reason),
+        TREE_TEST(a_child_without_an_event_is_listed_and_has_no_trace),
+        TREE_TEST(a_child_by_a_bare_clone_inherits_when_its_parent_waits),
+        TREE_TEST(forks_beside_running_threads_make_good_traces),
+        TREE_TEST(hundreds_of_short_children_are_all_there),
+        TREE_TEST(sinks_that_fail_end_recordings_but_no_process),
+    };
+    if (count < 3)
+        return 2;
+    shim_path = arguments[1];
+    programs_folder = arguments[2];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
