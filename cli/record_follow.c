@@ -1,6 +1,7 @@
 #include "cli/record_follow.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 #include "formats/tree_index.h"
 #include "traces/record/record_tree.h"
 
-enum { PATH_BYTES = 4200, REASONS_SHOWN_MAX = 5 };
+enum { MMAP_BYTES = 1 << 17, PATH_BYTES = 4200, REASONS_SHOWN_MAX = 5 };
 
 struct followed_trace {
     struct native_writer *writer;
@@ -154,7 +155,16 @@ static enum err tree_record(const struct record_follow *follow, struct trace_tre
     return err;
 }
 
+/* Every trace's writer has large buffers of which a short trace uses little: they are to come fresh from the system,
+ * and to go back there. */
+static void memory_prepare(void) {
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
+#endif
+}
+
 int record_follow_run(const struct record_follow *follow, int *signal_number) {
+    memory_prepare();
     struct trace_tree tree = {0};
     struct record_tree_report report = {0};
     struct diag diag = {0};

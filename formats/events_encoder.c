@@ -85,9 +85,34 @@ _Static_assert(EXPLICIT_CAPACITY + 4 * VARINT_BYTES_MAX + TABLE_ENTRIES_MAX * SH
                    MEMBER_RAW_BYTES_MAX,
                "a full member keeps to the limit of readers");
 
+static uint32_t bucket_home(uint64_t key, uint8_t length) {
+    return (uint32_t)((key + length) * 0x9e3779b97f4a7c15u >> 40) & (BUCKETS - 1);
+}
+
+/*
+ * Touches no page that the member has not used: a short trace is not to cost what a long one does. The last one put
+ * in goes first, so that on the way to each are only those that came before it.
+ */
+static void buckets_clear(struct events_encoder *encoder) {
+    if (encoder->entry_count > BUCKETS / 16) {
+        memset(encoder->buckets, 0, BUCKETS * sizeof *encoder->buckets);
+        return;
+    }
+    for (uint32_t number = encoder->entry_count; number; number--) {
+        const struct entry *entry = &encoder->entries[number - 1];
+        if (entry->length > SHORT_BYTES)
+            continue;
+        uint32_t bucket = bucket_home(entry->key, entry->length);
+        while (encoder->buckets[bucket] != number)
+            bucket = (bucket + 1) & (BUCKETS - 1);
+        encoder->buckets[bucket] = 0;
+    }
+}
+
+/* `buckets` and `bits` are zero beyond what the member before has used. */
 static void member_begin(struct events_encoder *encoder) {
-    memset(encoder->buckets, 0, BUCKETS * sizeof *encoder->buckets);
-    memset(encoder->bits, 0, EXPLICIT_CAPACITY);
+    buckets_clear(encoder);
+    memset(encoder->bits, 0, encoder->bit_count / 8 + sizeof(uint64_t));
     encoder->member++;
     encoder->local_count = encoder->run_count = encoder->item_count = encoder->entry_count = 0;
     encoder->bit_count = 0;
@@ -101,10 +126,10 @@ enum err events_encoder_create(struct events_encoder **out) {
         return ERR_NOMEM;
     encoder->locals = malloc((EXPLICIT_BYTES_FULL / THREAD_BYTES_MAX + 3) * sizeof *encoder->locals);
     encoder->runs = malloc(MEMBER_EVENTS_MAX * sizeof *encoder->runs);
-    encoder->bits = malloc(EXPLICIT_CAPACITY);
+    encoder->bits = calloc(1, EXPLICIT_CAPACITY);
     encoder->items = malloc(MEMBER_EVENTS_MAX * sizeof *encoder->items);
     encoder->entries = malloc(MEMBER_EVENTS_MAX * sizeof *encoder->entries);
-    encoder->buckets = malloc(BUCKETS * sizeof *encoder->buckets);
+    encoder->buckets = calloc(BUCKETS, sizeof *encoder->buckets);
     encoder->long_bytes = malloc(EXPLICIT_CAPACITY);
     encoder->raw = malloc(MEMBER_RAW_BYTES_MAX);
     if (!encoder->locals || !encoder->runs || !encoder->bits || !encoder->items || !encoder->entries ||
@@ -168,10 +193,6 @@ static void item_begin(struct item *item, enum item_form form, unsigned low) {
 
 static void item_append(struct item *item, uint64_t value) {
     item->length = (uint8_t)(varint_write(item->bytes + item->length, value) - item->bytes);
-}
-
-static uint32_t bucket_home(uint64_t key, uint8_t length) {
-    return (uint32_t)((key + length) * 0x9e3779b97f4a7c15u >> 40) & (BUCKETS - 1);
 }
 
 static uint32_t entry_add(struct events_encoder *encoder, uint64_t key, uint8_t length) {

@@ -9,7 +9,7 @@
 #include "traces/event.h"
 
 enum {
-    WINDOW_LOG2_MIN = 12,
+    WINDOW_LOG2_MIN = 8,
     WINDOW_LIMIT = 1 << 20,     /* how far ahead records are taken out of their rings while things move */
     WINDOW_LIMIT_MAX = 1 << 24, /* … and when they do not */
     PUBLISH_PERIOD = 1024,      /* records taken before their space is given back */

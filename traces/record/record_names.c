@@ -10,7 +10,7 @@
 
 enum {
     EVENTS_PER_RUN = 1024,
-    MAP_LOG2_MIN = 14,
+    MAP_LOG2_MIN = 10,
     LINE_LOG2 = 2,     /* blocks that lie within 64 bytes of each other share a line of the table */
     GRAIN_LOG2 = 4,    /* blocks lie 16 bytes apart, nearly always */
     PENDING_COUNT = 3, /* reallocs under way in one thread: its own and those of signal handlers */

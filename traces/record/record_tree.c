@@ -23,7 +23,8 @@
 #include "traces/record/record_time.h"
 
 enum {
-    ENDS_PERIOD = 16, /* rounds between two looks for ends while there is always something to do */
+    ENDED_COUNT_MAX = 16, /* processes that have ended and are not finished, before new ones must wait */
+    ENDS_PERIOD = 4,      /* rounds between two looks for ends while there is always something to do */
     ENDS_AT_ONCE = 64,
     STATUS_PATIENCE_NS = 200 * 1000 * 1000, /* how long a parent is waited for that may tell how its child ended */
     LINGERING_NS = 1000 * 1000 * 1000,
@@ -645,19 +646,28 @@ static bool tree_is_alive(const struct record_tree *tree) {
     return false;
 }
 
+/* Those that have ended come before those that would begin: they hold memory and descriptors. */
+static bool tree_has_room(const struct record_tree *tree) {
+    unsigned ended = 0;
+    for (const struct recorded_process *process = tree->processes; process; process = process->next)
+        ended += process->has_ended && process->session;
+    return ended < ENDED_COUNT_MAX;
+}
+
 static enum err tree_round(struct record_tree *tree, bool *progress, struct diag *diag) {
     *progress = false;
-    slots_fill(tree->slots);
+    if (tree_has_room(tree))
+        slots_fill(tree->slots);
     execs_read(tree, diag);
     enum err err = claims_take(tree, diag);
     for (struct recorded_process *process = tree->processes; process && !err; process = process->next) {
         process->is_busy = process_advance(tree, process);
         *progress = *progress || process->is_busy;
     }
-    if (err || (*progress && ++tree->round % ENDS_PERIOD))
-        return err;
-    err = ended_finish(tree, diag);
-    ends_look(tree);
+    if (!err)
+        err = ended_finish(tree, diag);
+    if (!*progress || ++tree->round % ENDS_PERIOD == 0)
+        ends_look(tree);
     return err;
 }
 
