@@ -122,7 +122,7 @@ enum err process_attach(struct recorded_process *process, struct record_session 
         return diag_set(diag, err, NULL, "no memory or no thread to record one more process");
     merge_rewind(process->merge);
     if (process->clock_start_ns)
-        namer_time_keep(process->namer, process->clock_start_ns);
+        namer_time_keep(process->namer, process->clock_start_ns, process->clock_unit_ns);
     return ERR_OK;
 }
 

@@ -63,6 +63,7 @@ struct recorded_process {
     struct process_watcher watcher;
 
     uint64_t clock_start_ns; /**< what the clock of events' times showed when the recording began; 0: no times */
+    uint64_t clock_unit_ns;  /**< what their times are multiples of */
     void *trace;             /**< the output's, of the present image; NULL: none */
     uint32_t image_count;
     uint32_t kept_count; /**< traces */

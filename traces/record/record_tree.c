@@ -389,6 +389,7 @@ static enum err claims_take(struct record_tree *tree, struct diag *diag) {
         process->slot = claim.slot;
         process->state = PROCESS_CLAIMING;
         process->clock_start_ns = tree->clock_start_ns;
+        process->clock_unit_ns = record_time_unit_ns(tree->options->time);
         enum err err =
             process_attach(process, &tree->slots->sessions[claim.slot], tree->stage, tree->output, &watcher, diag);
         if (err)
