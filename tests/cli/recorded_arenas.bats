@@ -3,7 +3,7 @@
 # What the statistics then are, python_stats.py compares.
 
 setup_file() {
-    cd "$BATS_FILE_TMPDIR"
+    cd "$BATS_FILE_TMPDIR" || return 1
     python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null) || return 0
     env -u PYTHONMALLOC -u PYTHONDEVMODE "$MMREPLAY" record -o python.yaml -- "$python" -c '
 kept = [[str(i), [i]] for i in range(40000)]
@@ -13,7 +13,7 @@ del kept[::2]
 
 setup() {
     load helpers
-    cd "$BATS_FILE_TMPDIR"
+    cd "$BATS_FILE_TMPDIR" || return 1
     [ -e python.yaml ] || skip "no python3 that can be recorded: $(cat record.log 2>/dev/null)"
     version=$(sed -n 's/^  interpreter: CPython \(3\.[0-9]*\).*/\1/p' python.yaml)
 }
@@ -25,6 +25,10 @@ setup() {
     grep -q '^    places: ' arenas
     run_split check python.yaml
     [ "$status" -eq 0 ]
+    count=$(sed -n 's/^    count: //p' arenas)
+    run_split info python.yaml
+    [[ "$output" =~ " arenas         $count of "[0-9.]*" "[KM]"iB obtained by CPython" ]]
+    [ "$("$MMREPLAY" info --json - python.yaml | jq '.traces[0].capture.arenas.count')" -eq "$count" ]
 }
 
 @test "a recording of a C program tells of none" {
