@@ -56,6 +56,7 @@ struct record_control {
     uint64_t magic;
     uint64_t control_bytes; /**< size of this struct: both sides must be of one build */
     uint32_t recorder_pid;
+    _Atomic uint32_t recorder_life;   /**< FUTEX_OWNER_DIED in it: the recorder is dead (record_life.h) */
     _Atomic uint32_t stopped;         /**< nothing is recorded any more: claim nothing, wait for nobody */
     _Atomic uint32_t recorder_sleeps; /**< futex */
     _Atomic uint32_t slots_short;     /**< somebody waits for a slot */

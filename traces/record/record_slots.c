@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "traces/record/record_life.h"
+
 enum {
     READY_COUNT = 12, /* processes that may begin at once without waiting */
     SLEEP_NS = 2 * 1000 * 1000,
@@ -29,6 +31,7 @@ static enum err control_create(struct slots *slots, struct diag *diag) {
     slots->control->magic = RECORD_CONTROL_MAGIC;
     slots->control->control_bytes = sizeof *slots->control;
     slots->control->recorder_pid = (uint32_t)getpid();
+    life_begin(&slots->control->recorder_life);
     return ERR_OK;
 }
 
@@ -68,6 +71,7 @@ void slots_destroy(struct slots *slots) {
     for (uint32_t i = 0; i < slots->top; i++)
         if (slots->sessions[i].shared)
             slots_release(slots, i);
+    life_end();
     if (slots->control)
         munmap(slots->control, sizeof *slots->control);
     if (slots->fd >= 0)

@@ -58,6 +58,7 @@ struct record_tree {
     struct stage *stage; /* that all others share the queue of; has no sink itself */
     int epoll;
     uint32_t round;
+    uint64_t synced_ns;
     uint64_t clock_start_ns;     /* by the clock of --time; 0: events have no times */
     struct record_bounds bounds; /* of all together: how long, how many events, and whether somebody asked to end */
     uint64_t exec_seen;
@@ -466,12 +467,11 @@ static void uncertain_take(struct record_tree *tree, struct recorded_process *pr
 
 static const char *end_text(const struct record_tree *tree, const struct recorded_process *process, char *buffer,
                             size_t buffer_bytes) {
-    char why[128];
+    char why[200];
     if (process->has_status)
         return record_end_text(process->wait_status, buffer, buffer_bytes);
     bounds_describe(&tree->bounds, why, sizeof why);
-    snprintf(buffer, buffer_bytes, "%s%s%s", why, why[0] ? "; " : "",
-             process->has_ended ? "ended, nobody knows how" : "it ran on");
+    snprintf(buffer, buffer_bytes, "%s%s", why, process->has_ended ? "ended, nobody knows how" : "it ran on");
     return buffer;
 }
 
@@ -722,12 +722,28 @@ static void lingering_tell(struct record_tree *tree) {
         tree->output->program_ended(tree->output->ctx, others);
 }
 
+/* Now and then the sinks are to make last what they have, so that little is lost if the recorder dies. */
+static void sinks_sync(struct record_tree *tree) {
+    uint64_t now_ns = clock_now_ns();
+    if (now_ns - tree->synced_ns < RECORD_SYNC_MS * UINT64_C(1000000))
+        return;
+    tree->synced_ns = now_ns;
+    for (struct recorded_process *process = tree->processes; process; process = process->next) {
+        if (process->state != PROCESS_RUNNING || process->err)
+            continue;
+        enum err err = namer_sync(process->namer, &process->diag);
+        if (err)
+            process_fail(process, err);
+    }
+}
+
 static enum err tree_drain(struct record_tree *tree, struct diag *diag) {
     bool progress;
     enum err err = ERR_OK;
     while (!err && !tree_is_bounded(tree)) {
         lingering_tell(tree);
         err = tree_round(tree, &progress, diag);
+        sinks_sync(tree);
         if (err || progress)
             continue;
         if (tree_is_alive(tree))

@@ -137,7 +137,7 @@ static struct control_slot *slot_claim(uint32_t pid) {
         atomic_store(&control->slots_short, 1);
         recorder_call();
         syscall(SYS_futex, &control->ready_count, FUTEX_WAIT, seen, &timeout, NULL, 0);
-        if (kill((pid_t)control->recorder_pid, 0) && errno == ESRCH)
+        if (shim_recorder_is_dead(&control->recorder_life, control->recorder_pid))
             return NULL;
     }
 }
@@ -159,7 +159,7 @@ static void slot_tell(struct control_slot *slot, enum control_came came, uint32_
 static void slot_await(struct control_slot *slot) {
     struct timespec timeout = {.tv_nsec = WAIT_NS};
     while (!atomic_load(&slot->is_heard) && !atomic_load(&control->stopped) &&
-           (kill((pid_t)control->recorder_pid, 0) == 0 || errno != ESRCH)) {
+           !shim_recorder_is_dead(&control->recorder_life, control->recorder_pid)) {
         recorder_call();
         syscall(SYS_futex, &slot->is_heard, FUTEX_WAIT, 0, &timeout, NULL, 0);
     }
@@ -212,6 +212,7 @@ struct record_shared *shim_process_attach(const char *path) {
     if (shared) {
         command_note(shared);
         shim.recorder_sleeps = &control->recorder_sleeps;
+        shim.recorder_life = &control->recorder_life;
     }
     return shared;
 }

@@ -73,17 +73,15 @@ static bool ring_look(struct shim_ring *ring) {
     return ring->head + RECORDS_PER_EVENT <= ring->limit;
 }
 
-static bool recorder_is_dead(void) {
-    if (atomic_load(shim.recorder_life) & FUTEX_OWNER_DIED)
-        return true;
-    return kill((pid_t)shim.shared->recorder_pid, 0) && errno == ESRCH;
+bool shim_recorder_is_dead(const _Atomic uint32_t *life, uint32_t pid) {
+    return (atomic_load(life) & FUTEX_OWNER_DIED) || (kill((pid_t)pid, 0) && errno == ESRCH);
 }
 
 /* Sleeps until the recorder has made space, at most WAIT_NS. False: there is no recorder any more. */
 static bool ring_sleep(struct shim_ring *ring) {
     struct timespec timeout = {.tv_nsec = WAIT_NS};
     long woken = syscall(SYS_futex, &ring->control->waiting, FUTEX_WAIT, 1, &timeout, NULL, 0);
-    return woken == 0 || errno != ETIMEDOUT || !recorder_is_dead();
+    return woken == 0 || errno != ETIMEDOUT || !shim_recorder_is_dead(shim.recorder_life, shim.shared->recorder_pid);
 }
 
 /* Returns whether there is space; false means that there will never be any: the recorder has died or given up. */
