@@ -131,7 +131,7 @@ static enum err child_prepare(const struct launch *launch, struct child *child, 
         return diag_errno(diag, ERR_IO, NULL, "cannot map a worker's results");
     child->shared = shared;
     child->shared->request = request;
-    if (request.recorded_count)
+    if (launch->arenas && request.recorded_count)
         memcpy(worker_recorded_places(child->shared), launch->arenas->list.places_bytes,
                request.recorded_count * sizeof(uint64_t));
     if (environment_make(launch->allocator->library, &child->environment))

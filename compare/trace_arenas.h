@@ -17,8 +17,8 @@ struct trace_arenas {
 };
 
 /**
- * Reads what the description at `path` says. Places that are no multiples of the page size (a CPython whose arenas malloc gives)
- * cannot be had by mapping; they are taken as not recorded.
+ * Reads what the description at `path` says. Places that are no multiples of the page size (a CPython whose arenas
+ * malloc gives) cannot be had by mapping; they are taken as not recorded.
  * @return ERR_OK and *out to be cleared by trace_arenas_clear, empty when the description says nothing; ERR_FORMAT,
  *         ERR_LIMIT (told), ERR_NOMEM.
  */

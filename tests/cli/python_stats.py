@@ -15,7 +15,7 @@ import tempfile
 MARK_BYTES = 7654321
 AT_ONCE = 16  # operations that --at takes
 HERE = os.path.dirname(os.path.abspath(__file__))
-SCRIPTS = ["churn.py", "threads.py"]
+SCRIPTS = ["churn.py", "threads.py", "killed.py"]
 
 
 def skip(why):
@@ -48,7 +48,7 @@ def record(tools, python, script, folder):
                           tools["mark"], str(MARK_BYTES)], stderr=subprocess.PIPE, env=environment)
     lines = run.stderr.split(b"\n")
     own = [line for line in lines if line.startswith(b"mmreplay:")]
-    if run.returncode or len(own) != 1:
+    if run.returncode or not own:
         sys.exit("%s: recording failed (%d):\n%s" % (script, run.returncode, b"\n".join(lines[-5:]).decode()))
     return trace, b"\n".join(line for line in lines if line not in own)
 
@@ -104,7 +104,7 @@ def compare(tools, python, version, script):
     with tempfile.TemporaryDirectory() as folder:
         trace, printed = record(tools, python, script, folder)
         points = points_find(tools, trace, version)
-        if int(version.split(".")[1]) <= 11:
+        if int(version.split(".")[1]) <= 11 and script != "killed.py":
             points.append((operation_count(trace), "end"))
         texts = replayed_texts(tools, trace, version, [operation for operation, _ in points], folder)
         if b"".join(texts[operation] for operation, _ in points) != printed:
