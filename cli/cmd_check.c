@@ -7,6 +7,7 @@
 #include "cli/check_repair.h"
 #include "cli/commands.h"
 #include "cli/message.h"
+#include "cli/tree_list.h"
 #include "compare/trace_arenas.h"
 #include "core/base/units.h"
 #include "formats/format.h"
@@ -132,6 +133,7 @@ static int repair_run(const struct check_values *options, char **operands, size_
 static int check_run(const void *values, char **operands, size_t operand_count) {
     const struct check_values *options = values;
     struct check_against against = {.stats_every = options->stats_every, .quiet = options->quiet};
+    struct tree_operands traces;
     int worst = EXIT_CODE_DONE;
     if (options->repair)
         return repair_run(options, operands, operand_count);
@@ -142,13 +144,16 @@ static int check_run(const void *values, char **operands, size_t operand_count) 
         if (check_against_open(options->against, options->pool, options->residues, &against, &diag))
             return message_error(&diag);
     }
-    for (size_t i = 0; i < operand_count; i++) {
-        int code = validity_tell(operands[i], options->quiet || options->against);
+    if (tree_operands_expand(operands, operand_count, &traces))
+        return message_failure("out of memory");
+    for (size_t i = 0; i < traces.count; i++) {
+        int code = validity_tell(traces.paths[i], options->quiet || options->against);
         if (!code && options->against)
-            code = check_against_run(&against, operands[i]);
+            code = check_against_run(&against, traces.paths[i]);
         if (code > worst)
             worst = code;
     }
+    tree_operands_clear(&traces);
     return worst;
 }
 
@@ -157,7 +162,8 @@ const struct command command_check = {
     .operands = "TRACE…",
     .summary = "validate traces; mend what can be mended",
     .description =
-        "Reads each trace to its end: the description's keys and types, the events file's checksum, every member of "
+        "Reads each trace (of the list of a process tree: each one in it) to its end: the description's keys and "
+        "types, the events file's checksum, every member of "
         "it, every event (frees and reallocs of blocks that are alive, sizes, threads, times that never go back), and "
         "the summary against what was counted.\n"
         "With --against, every mem, obj and c operation then goes to the pool and to the real allocator of that "

@@ -11,9 +11,11 @@
 #include "cli/output_file.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
+#include "cli/tree_list.h"
 #include "compare/json_values.h"
 #include "core/base/clock.h"
 #include "formats/format.h"
+#include "formats/tree_index.h"
 #include "traces/analysis.h"
 
 enum { PROGRESS_AFTER_NS = 300000000 };
@@ -160,6 +162,27 @@ static enum err trace_tell(struct info_session *session, const char *path, struc
     return err;
 }
 
+/* A list of traces is shown as what it is. */
+static enum err index_tell(struct info_session *session, const char *path, struct diag *diag) {
+    struct trace_tree tree;
+    enum err err = tree_index_load(path, &tree, diag);
+    if (err)
+        return err;
+    if (session->json) {
+        err = diag_set(diag, ERR_USAGE, path, "this lists the traces of a process tree: name them for --json");
+    } else {
+        if (session->told_count++)
+            putchar('\n');
+        tree_list_print(&tree, path);
+    }
+    trace_tree_clear(&tree);
+    return err;
+}
+
+static enum err operand_tell(struct info_session *session, const char *path, struct diag *diag) {
+    return tree_index_is(path) ? index_tell(session, path, diag) : trace_tell(session, path, diag);
+}
+
 static enum err bars_parse(const char *text, bool *out, struct diag *diag) {
     if (strcmp(text, "auto") == 0)
         *out = terminal_draws();
@@ -221,7 +244,7 @@ static int info_run(const void *values, char **operands, size_t operand_count) {
     if (err)
         code = message_error(&diag);
     for (size_t i = 0; i < operand_count && !err; i++)
-        if (trace_tell(&session, operands[i], &diag))
+        if (operand_tell(&session, operands[i], &diag))
             code = message_error(&diag);
     if (!err && json_finish(&session, &diag))
         code = message_error(&diag);
@@ -241,6 +264,7 @@ const struct command command_info = {
         "the peak and the end, and how long half of the blocks live; lifetimes in allocations and in bytes requested "
         "meanwhile; never-freed blocks; reallocs; hand-overs between threads; the most frequent and the largest "
         "requests. What every figure means is in traces/ANALYSIS.md.\n"
+        "Of the list of a process tree (record --follow) the processes are shown.\n"
         "Bars are drawn on a UTF-8 terminal (not with TERM=dumb); pages are COLUMNS wide.\n"
         "Of a damaged trace the whole part is told, and the damage on stderr; the exit code is 2 then. With --summary "
         "the "

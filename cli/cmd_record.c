@@ -331,7 +331,14 @@ const struct command command_record = {
         "that a replay on the pool of its version repeats the statistics that it prints with PYTHONMALLOCSTATS=1.\n"
         "The program may end in any way, a crash or kill -9 included: what it did until then is in the trace, and the "
         "description says how it ended. When it replaces itself by exec (a wrapper script), the trace is that of the "
-        "last image. Children are not recorded.\n"
+        "last image. Children are counted, not recorded.\n"
+        "With --follow every process that comes from COMMAND is recorded, until the last of them has ended: each into "
+        "its own NAME.PID.yaml, and NAME.yaml lists them all, with how each came, ended and, where one has no trace, "
+        "why. The trace of a forked child begins with the blocks that it inherited, so that a replay is exact from "
+        "there on; what other threads of its parent did while the fork was under way is counted as uncertain. A "
+        "process that becomes another program begins a new trace; the one before is kept when it made at least 1,000 "
+        "operations of its own (the next is then NAME.PID-2.yaml). info shows the list, check checks all in it. "
+        "--max-events then counts all processes together, roughly.\n"
         "^C (SIGINT to the recorder) ends the recording, not the program: the trace is written, and the program runs "
         "on "
         "unrecorded and is waited for. The second ^C is passed on to the program, the third lets the recorder go "
@@ -358,6 +365,7 @@ const struct command command_record = {
     .examples = "  mmreplay record -o app.yaml -- ./app --input data.txt\n"
                 "  mmreplay record -o batch.yaml --description 'nightly batch' -- python3 batch.py\n"
                 "  mmreplay record -o first.yaml --max-events 10M -- ./server\n"
+                "  mmreplay record --follow -o build.yaml -- make -j4\n"
                 "  mmreplay record -o phases.yaml --time -- ./app\n"
                 "  mmreplay record -- sh -c 'ulimit -s unlimited; exec ./solver'\n",
     .options = record_options,

@@ -52,27 +52,59 @@ static void trace_discard(void *ctx, void *ended) {
     free(trace);
 }
 
-static enum err trace_finish(void *ctx, void *ended, const struct trace_info *captured, char **file,
+/* What was captured and what the user says; shares the strings of both. */
+static struct trace_info info_join(const struct trace_info *captured, const struct trace_info *described) {
+    struct trace_info info = *captured;
+    info.name = described->name;
+    info.description = described->description;
+    info.provenance = described->provenance;
+    info.licence = described->licence;
+    if (described->program_version)
+        info.program_version = described->program_version;
+    return info;
+}
+
+static void trace_announce(void *ctx, void *begun, const struct trace_info *captured) {
+    const struct record_follow *follow = ctx;
+    struct followed_trace *trace = begun;
+    struct trace_info described = {0};
+    if (!follow->describe(follow->ctx, &described)) {
+        struct trace_info info = info_join(captured, &described);
+        native_writer_announce(trace->writer, &info, NULL);
+    }
+    trace_info_clear(&described);
+}
+
+/* A trace that could not be finished, or is cut, is kept as far as it goes. */
+static enum err trace_write(struct followed_trace *trace, const struct trace_info *info, bool is_cut, bool *is_kept,
+                            struct diag *diag) {
+    uint64_t count;
+    enum err err = is_cut ? ERR_OK : native_writer_finish(trace->writer, info, diag);
+    *is_kept = !is_cut && !err;
+    if (*is_kept)
+        return ERR_OK;
+    enum err salvaged = native_writer_salvage(trace->writer, info, &count, is_cut ? diag : NULL);
+    *is_kept = !salvaged;
+    return err ? err : salvaged;
+}
+
+static enum err trace_finish(void *ctx, void *ended, const struct trace_info *captured, bool is_cut, char **file,
                              struct diag *diag) {
     const struct record_follow *follow = ctx;
     struct followed_trace *trace = ended;
-    struct trace_info described = {0}, info = *captured; /* shares the strings of both */
+    struct trace_info described = {0};
     const char *slash = strrchr(trace->path, '/');
+    bool is_kept = false;
     enum err err = follow->describe(follow->ctx, &described);
     if (!err)
         err = trace_text_set(file, slash ? slash + 1 : trace->path);
     if (err) {
         diag_set(diag, err, NULL, "out of memory");
     } else {
-        info.name = described.name;
-        info.description = described.description;
-        info.provenance = described.provenance;
-        info.licence = described.licence;
-        if (described.program_version)
-            info.program_version = described.program_version;
-        err = native_writer_finish(trace->writer, &info, diag);
+        struct trace_info info = info_join(captured, &described);
+        err = trace_write(trace, &info, is_cut, &is_kept, diag);
     }
-    if (err) {
+    if (!is_kept) {
         free(*file);
         *file = NULL;
     }
@@ -143,8 +175,8 @@ static enum err list_save(const struct record_follow *follow, struct trace_tree 
 
 static enum err tree_record(const struct record_follow *follow, struct trace_tree *tree,
                             struct record_tree_report *report, struct diag *diag) {
-    const struct record_tree_output output = {(void *)(uintptr_t)follow, trace_begin, trace_finish, trace_discard,
-                                              program_ended};
+    const struct record_tree_output output = {
+        (void *)(uintptr_t)follow, trace_begin, trace_announce, trace_finish, trace_discard, program_ended};
     enum err err = tree_index_target_check(follow->path, diag);
     if (!err)
         err = record_tree_run(follow->options, &output, tree, report, diag);

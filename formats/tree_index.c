@@ -15,6 +15,8 @@
 #include "formats/trace_target.h"
 #include "formats/yaml_text.h"
 
+enum { HEAD_BYTES = 4096 };
+
 /*
  * One row per key: X(key, type, required, field). Every value is read as text, because libcyaml takes junk for
  * numbers.
@@ -90,6 +92,12 @@ bool tree_index_recognise(const char *text, size_t bytes) {
         at++;
     }
     return false;
+}
+
+bool tree_index_is(const char *path) {
+    char head[HEAD_BYTES];
+    size_t bytes = 0;
+    return !regular_file_read(path, head, sizeof head, &bytes, NULL) && tree_index_recognise(head, bytes);
 }
 
 /* ---- reading ---- */

@@ -19,6 +19,9 @@ enum { TREE_INDEX_SCHEMA = 1, TREE_INDEX_BYTES_MAX = 1 << 26 };
 /** True when `text` (the start of a file, not terminated) looks like an index of any schema version. */
 bool tree_index_recognise(const char *text, size_t bytes);
 
+/** True when the file `path` can be read and begins like an index. */
+bool tree_index_is(const char *path);
+
 /**
  * Reads an index strictly, as a description is read.
  * @return ERR_OK and *out owned by the caller (trace_tree_clear); ERR_NOT_FOUND, ERR_IO, ERR_FORMAT, ERR_VERSION,

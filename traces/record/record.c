@@ -60,12 +60,14 @@ static void report_judge(const struct record_shared *shared, struct record_repor
                  report->image_count - 1, report->image_count > 2 ? "s" : "", shared->image_path);
     uint32_t forks = atomic_load(&shared->fork_count);
     if (forks)
-        snprintf(warning_next(report), RECORD_WARNING_BYTES, "%" PRIu32 " forked child%s not recorded", forks,
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "%" PRIu32 " forked child%s not recorded (--follow does that)", forks,
                  forks > 1 ? "ren were" : " was");
     uint32_t bystanders = atomic_load(&shared->bystander_count);
     if (bystanders)
-        snprintf(warning_next(report), RECORD_WARNING_BYTES, "%" PRIu32 " program%s that it started %s not recorded",
-                 bystanders, bystanders > 1 ? "s" : "", bystanders > 1 ? "were" : "was");
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "%" PRIu32 " program%s that it started %s not recorded (--follow does that)", bystanders,
+                 bystanders > 1 ? "s" : "", bystanders > 1 ? "were" : "was");
     if (report->lost_count)
         snprintf(warning_next(report), RECORD_WARNING_BYTES, "%" PRIu64 " events were lost", report->lost_count);
     if (report->unknown_free_count)

@@ -63,6 +63,7 @@ static enum err trace_begin(void *ctx, struct event_sink *sink, struct diag *dia
         process->output->begin(process->output->ctx, process->pid, process->kept_count, &process->trace, &real, diag);
     if (err)
         return err;
+    process->is_announced = false;
     stage_begin(process->stage, real);
     *sink = stage_sink(process->stage);
     return ERR_OK;
@@ -199,7 +200,7 @@ static enum err trace_keep(struct recorded_process *process, const struct trace_
     } else {
         process->trace = NULL;
         process->kept_count++;
-        err = process->output->finish(process->output->ctx, trace, &info, &row->file, diag);
+        err = process->output->finish(process->output->ctx, trace, &info, process->err != ERR_OK, &row->file, diag);
     }
     trace_info_clear(&info);
     return err;
@@ -220,16 +221,39 @@ static enum err row_fill(const struct recorded_process *process, const char *end
 
 enum err process_trace_end(struct recorded_process *process, const char *end, bool keeps, const struct trace_info *host,
                            struct tree_process *row, struct diag *diag) {
+    struct diag *told = process->err ? NULL : diag;
     texts_look(process);
-    enum err err = namer_flush(process->namer, diag);
+    enum err err = namer_flush(process->namer, told);
     if (!err)
-        err = stage_flush(process->stage, diag);
-    if (!err && row_fill(process, end, row))
+        err = stage_flush(process->stage, told);
+    if (err && !process->err) { /* what came before it stands */
+        process->err = err;
+        if (diag)
+            process->diag = *diag;
+    }
+    err = ERR_OK;
+    if (row_fill(process, end, row))
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     if (!err && keeps && process->trace)
         err = trace_keep(process, host, row, diag);
     process_trace_drop(process);
-    return err;
+    return err ? err : process->err;
+}
+
+enum err process_sync(struct recorded_process *process, const struct trace_info *host, struct diag *diag) {
+    struct tree_process row = {0};
+    struct trace_info info = {0};
+    if (process->state != PROCESS_RUNNING || process->err || !process->trace)
+        return ERR_OK;
+    if (!process->is_announced && process->output->announce &&
+        !row_fill(process, "not known: the recorder did not live to tell", &row) &&
+        !info_fill(process, host, &row, &info))
+        process->output->announce(process->output->ctx, process->trace, &info);
+    process->is_announced = true;
+    trace_info_clear(&info);
+    free(row.command);
+    free(row.end);
+    return namer_sync(process->namer, diag);
 }
 
 void process_trace_drop(struct recorded_process *process) {

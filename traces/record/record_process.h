@@ -64,6 +64,7 @@ struct recorded_process {
 
     uint64_t clock_start_ns; /**< what the clock of events' times showed when the recording began; 0: no times */
     uint64_t clock_unit_ns;  /**< what their times are multiples of */
+    bool is_announced;       /**< the present trace */
     void *trace;             /**< the output's, of the present image; NULL: none */
     uint32_t image_count;
     uint32_t kept_count; /**< traces */
@@ -96,6 +97,9 @@ enum err process_step(struct recorded_process *process, bool is_final, bool *pro
  */
 enum err process_trace_end(struct recorded_process *process, const char *end, bool keeps, const struct trace_info *host,
                            struct tree_process *row, struct diag *diag);
+
+/** What has been recorded is made to last, and what is known of it is said. @return the output's errors. */
+enum err process_sync(struct recorded_process *process, const struct trace_info *host, struct diag *diag);
 
 /** Drops the trace, if there is one. */
 void process_trace_drop(struct recorded_process *process);

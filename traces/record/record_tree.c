@@ -58,7 +58,6 @@ struct record_tree {
     struct stage *stage; /* that all others share the queue of; has no sink itself */
     int epoll;
     uint32_t round;
-    uint64_t synced_ns;
     uint64_t clock_start_ns;     /* by the clock of --time; 0: events have no times */
     struct record_bounds bounds; /* of all together: how long, how many events, and whether somebody asked to end */
     uint64_t exec_seen;
@@ -70,6 +69,7 @@ struct record_tree {
     bool root_has_ended;
     bool has_told; /* that it has */
     uint64_t root_ended_ns;
+    uint64_t synced_ns;
 };
 
 static uint64_t now_us(const struct record_tree *tree) {
@@ -519,34 +519,42 @@ static void report_add(struct record_tree *tree, const struct recorded_process *
     tree->report->lost_count += atomic_load(&process->session->shared->lost_count);
 }
 
+/* How it ended, and that the trace does not reach so far. */
+static const char *end_text_whole(const struct record_tree *tree, const struct recorded_process *process, char *buffer,
+                                  size_t buffer_bytes) {
+    end_text(tree, process, buffer, buffer_bytes);
+    size_t length = strlen(buffer);
+    if (process->err)
+        snprintf(buffer + length, buffer_bytes - length, "; the trace ends before: %.200s", process->diag.text);
+    return buffer;
+}
+
 static enum err process_close_trace(struct record_tree *tree, struct recorded_process *process, struct diag *diag) {
-    char end[256];
+    char text[sizeof process->diag.text + sizeof process->diag.path];
     struct tree_process *row = row_add(tree, diag);
     if (!row)
         return ERR_NOMEM;
     uncertain_take(tree, process);
-    process->err =
-        process_trace_end(process, end_text(tree, process, end, sizeof end), true, &tree->host, row, &process->diag);
-    row = &tree->list->processes[tree->list->process_count - 1];
+    process->err = process_trace_end(process, end_text_whole(tree, process, text, sizeof text), true, &tree->host, row,
+                                     &process->diag);
     row->end_us = now_us(tree);
     report_add(tree, process, row);
     if (process->err) {
-        char text[sizeof process->diag.text + sizeof process->diag.path];
         diag_format(&process->diag, text, sizeof text);
         tree->report->fault_count++;
         return row_reason(row, text) ? out_of_memory(diag) : ERR_OK;
     }
-    if (process->has_lost_inheritance && !row->reason)
-        return row_reason(row, "what it inherited is not in the trace: its parent had gone before it was seen")
-                   ? out_of_memory(diag)
-                   : ERR_OK;
-    return ERR_OK;
+    if (!process->has_lost_inheritance)
+        return ERR_OK;
+    return row_reason(row, "what it inherited is not in the trace: its parent had gone before it was seen")
+               ? out_of_memory(diag)
+               : ERR_OK;
 }
 
 /* Whether the image that is there now is worth a trace of its own. */
 static bool process_has_trace(const struct recorded_process *process) {
     char path[RECORD_TEXT_BYTES];
-    if (process->err || !process->session || !process->trace || process->state != PROCESS_RUNNING)
+    if (!process->session || !process->trace || process->state != PROCESS_RUNNING)
         return false;
     uint64_t own = process_own_operation_count(process);
     exec_path_of(process, path);
@@ -586,7 +594,7 @@ static enum err process_finish(struct record_tree *tree, struct recorded_process
         err = process_close_trace(tree, process, diag);
     if (!err && (!has_trace || path[0])) {
         const char *reason = reason_find(process, buffer, sizeof buffer);
-        tree->report->fault_count += process->err && process->err != ERR_UNSUPPORTED;
+        tree->report->fault_count += !has_trace && process->err && process->err != ERR_UNSUPPORTED;
         if (reason)
             err = row_without_trace(tree, process, reason, diag);
     }
@@ -729,9 +737,7 @@ static void sinks_sync(struct record_tree *tree) {
         return;
     tree->synced_ns = now_ns;
     for (struct recorded_process *process = tree->processes; process; process = process->next) {
-        if (process->state != PROCESS_RUNNING || process->err)
-            continue;
-        enum err err = namer_sync(process->namer, &process->diag);
+        enum err err = process_sync(process, &tree->host, &process->diag);
         if (err)
             process_fail(process, err);
     }
@@ -770,6 +776,7 @@ static enum err tree_start(struct record_tree *tree, struct diag *diag) {
     session->claim_word = &slot->claim;
     session->files_max = &tree->files;
     bounds_start(&tree->bounds, tree->options);
+    tree->synced_ns = tree->bounds.start_ns;
     tree->clock_start_ns = tree->options->time ? record_time_now_ns(tree->options->time) : 0;
     enum err err = session_spawn(session, tree->options, diag);
     if (err)

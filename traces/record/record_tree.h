@@ -39,8 +39,14 @@ struct record_tree_output {
      */
     enum err (*begin)(void *ctx, uint64_t pid, uint32_t image_number, void **trace, struct event_sink *sink,
                       struct diag *diag);
-    /** The trace is whole; *file, owned by the recorder from then on, is its name for the list. Ends `trace`. */
-    enum err (*finish)(void *ctx, void *trace, const struct trace_info *info, char **file, struct diag *diag);
+    /** May be NULL. The trace has been going on for a while; this is what is known of it, should the recorder die. */
+    void (*announce)(void *ctx, void *trace, const struct trace_info *info);
+    /**
+     * The trace is whole, or, when it `is_cut` (its sink, or the recorder, has failed), what there is of it. *file,
+     * owned by the recorder from then on, is its name for the list. Ends `trace`.
+     */
+    enum err (*finish)(void *ctx, void *trace, const struct trace_info *info, bool is_cut, char **file,
+                       struct diag *diag);
     /** The trace is not wanted. Ends `trace`. */
     void (*discard)(void *ctx, void *trace);
     /** May be NULL. The program that was started has ended, others of its tree go on for long, and are recorded. */
