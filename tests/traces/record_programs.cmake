@@ -36,3 +36,16 @@ mmreplay_test(test_record_live LIBRARIES record support)
 mmreplay_test(test_record_stage LIBRARIES record support)
 mmreplay_test(test_record_tree LIBRARIES record support ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
 add_dependencies(test_record_tree mmrecord traced_tree traced_static)
+
+# The stress: a program twice over, on glibc and on a malloc that signal handlers may call, and what verifies its traces.
+record_program(traced_stress)
+add_library(reuse_malloc SHARED record/reuse_malloc.c)
+target_compile_definitions(reuse_malloc PRIVATE _GNU_SOURCE)
+target_compile_options(reuse_malloc PRIVATE -O1 -fno-builtin -fno-sanitize=all -fno-profile-arcs -fno-test-coverage)
+add_executable(traced_stress_signals record/traced_stress.c)
+target_compile_definitions(traced_stress_signals PRIVATE _GNU_SOURCE)
+target_compile_options(traced_stress_signals PRIVATE -Wall -Wextra -O1 -fno-builtin -fno-sanitize=all -fno-profile-arcs
+                                                     -fno-test-coverage)
+target_link_libraries(traced_stress_signals PRIVATE reuse_malloc Threads::Threads)
+add_executable(stress_verify stress_verify.c)
+target_link_libraries(stress_verify PRIVATE mmreplay_options formats)
