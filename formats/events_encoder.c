@@ -72,6 +72,7 @@ struct events_encoder {
 
     uint64_t *times_ns; /* of every event; NULL: the trace has none */
     bool is_time_run;   /* the last two events happened at the same time */
+    struct encoded_times times;
 
     uint8_t *raw;
 };
@@ -463,12 +464,18 @@ enum err events_encoder_take(struct events_encoder *encoder, const uint8_t **byt
     to = table_write(encoder, order, chosen, to);
     to = schedule_write(encoder, to);
     to = bits_write(encoder, to);
+    encoder->times.at = (size_t)(to - encoder->raw);
     if (encoder->times_ns)
         to = times_write(encoder->times_ns, encoder->item_count, to);
+    encoder->times.bytes = (size_t)(to - encoder->raw) - encoder->times.at;
     to = streams_write(encoder, to);
     free(order);
     *bytes = encoder->raw;
     *count = (size_t)(to - encoder->raw);
     member_begin(encoder);
     return ERR_OK;
+}
+
+struct encoded_times events_encoder_times(const struct events_encoder *encoder) {
+    return encoder->times;
 }

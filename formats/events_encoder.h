@@ -43,4 +43,11 @@ uint32_t events_encoder_count(const struct events_encoder *encoder);
 /** Makes the raw bytes of the member and begins the next one. *bytes is borrowed until the next call. */
 enum err events_encoder_take(struct events_encoder *encoder, const uint8_t **bytes, size_t *count);
 
+/** Where the times lie in the member taken last: bytes of it that compress in another way than the rest. */
+struct encoded_times {
+    size_t at;
+    size_t bytes; /**< 0: it has none */
+};
+struct encoded_times events_encoder_times(const struct events_encoder *encoder);
+
 #endif

@@ -13,11 +13,17 @@
 #include "formats/events_layout.h"
 #include "formats/varint.h"
 
+enum {
+    TIMES_BYTES_LEAST = 4096, /* fewer are not worth a block of their own */
+    BLOCKS_BYTES = 64         /* what two more blocks than zlib expects take at most */
+};
+
 struct events_writer {
     int fd;
     const char *path;
     struct events_encoder *encoder;
     z_stream deflate;
+    int level;
     uint8_t *member; /* the gzip member being made */
     size_t member_capacity;
     struct sha256 hash;
@@ -41,9 +47,9 @@ enum err events_writer_create(int fd, const char *path, int level, struct events
         return diag_set(diag, ERR_NOMEM, path, "out of memory while writing");
     writer->fd = fd;
     writer->path = path;
+    writer->level = level ? level : EVENTS_LEVEL_DEFAULT;
     sha256_init(&writer->hash);
-    if (deflateInit2(&writer->deflate, level ? level : EVENTS_LEVEL_DEFAULT, Z_DEFLATED, -MAX_WBITS, 8,
-                     Z_DEFAULT_STRATEGY) != Z_OK) {
+    if (deflateInit2(&writer->deflate, writer->level, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
         free(writer);
         return diag_set(diag, ERR_NOMEM, path, "out of memory while writing");
     }
@@ -129,21 +135,46 @@ static enum err buffer_reserve(uint8_t **buffer, size_t *capacity, size_t bytes)
     return ERR_OK;
 }
 
+/* Some of the member's content; with Z_FINISH the last of it. */
+static bool piece_deflate(struct events_writer *writer, const uint8_t *from, size_t bytes, int strategy, int flush) {
+    z_stream *stream = &writer->deflate;
+    stream->avail_in = 0;
+    if (deflateParams(stream, writer->level, strategy) != Z_OK)
+        return false;
+    stream->next_in = from;
+    stream->avail_in = (uInt)bytes;
+    int result = deflate(stream, flush);
+    return flush == Z_FINISH ? result == Z_STREAM_END : result == Z_OK && !stream->avail_in;
+}
+
+/*
+ * Fine times are noise around a mean: looking for repetitions in them finds none, at ten times the cost of a Huffman
+ * code alone.
+ */
+static bool content_deflate(struct events_writer *writer, enum member_kind kind, const uint8_t *raw, size_t raw_bytes) {
+    struct encoded_times times = events_encoder_times(writer->encoder);
+    if (kind != MEMBER_EVENTS || times.bytes < TIMES_BYTES_LEAST)
+        return piece_deflate(writer, raw, raw_bytes, Z_DEFAULT_STRATEGY, Z_FINISH);
+    size_t rest = times.at + times.bytes;
+    return piece_deflate(writer, raw, times.at, Z_DEFAULT_STRATEGY, Z_NO_FLUSH) &&
+           piece_deflate(writer, raw + times.at, times.bytes, Z_HUFFMAN_ONLY, Z_NO_FLUSH) &&
+           piece_deflate(writer, raw + rest, raw_bytes - rest, Z_DEFAULT_STRATEGY, Z_FINISH);
+}
+
 /* Compresses `raw` into a member with that header (its member_bytes are set here) and writes it. */
 static enum err member_write(struct events_writer *writer, struct member_header header, const uint8_t *raw,
                              size_t raw_bytes, struct diag *diag) {
-    size_t bound = MEMBER_HEADER_BYTES + deflateBound(&writer->deflate, raw_bytes) + MEMBER_TRAILER_BYTES;
+    size_t bound =
+        MEMBER_HEADER_BYTES + deflateBound(&writer->deflate, raw_bytes) + BLOCKS_BYTES + MEMBER_TRAILER_BYTES;
     if (bound > UINT32_MAX)
         return diag_set(diag, ERR_LIMIT, writer->path, "the index of this trace is too large for the format");
     if (buffer_reserve(&writer->member, &writer->member_capacity, bound))
         return out_of_memory(writer, diag);
     z_stream *stream = &writer->deflate;
     deflateReset(stream);
-    stream->next_in = raw;
-    stream->avail_in = (uInt)raw_bytes;
     stream->next_out = writer->member + MEMBER_HEADER_BYTES;
     stream->avail_out = (uInt)(bound - MEMBER_HEADER_BYTES - MEMBER_TRAILER_BYTES);
-    if (deflate(stream, Z_FINISH) != Z_STREAM_END)
+    if (!content_deflate(writer, header.kind, raw, raw_bytes))
         return diag_set(diag, ERR_NOMEM, writer->path, "zlib cannot compress a member");
     little_write(stream->next_out, crc32_z(0, raw, raw_bytes), 4);
     little_write(stream->next_out + 4, raw_bytes, 4);
