@@ -106,6 +106,15 @@ END
     json 'abs(a["time"]["operations_per_s"] * (a["time"]["last_ns"] - a["time"]["first_ns"]) / 1e9 - s["operations"]) < 1' timed.json
 }
 
+@test "inherited blocks are told, and how many of them were freed" {
+    run_split record --start-after 3000 -o late.yaml -- ls -la /usr/bin
+    [ "$status" -eq 0 ]
+    run_split info --json late.json late.yaml
+    [ "$status" -eq 0 ]
+    [ "$(grep -c "^  inherited " <<<"$output")" -eq 2 ]
+    json '0 < a["lifetimes"]["inherited_freed_blocks"] < t["capture"]["inherited_blocks"] <= a["lifetimes"]["allocation_count"]' late.json
+}
+
 @test "classes can be chosen, and an unknown scheme is refused" {
     run_split info --classes jemalloc --json - ramp.yaml
     [ "$status" -eq 0 ]
