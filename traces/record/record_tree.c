@@ -212,10 +212,12 @@ static enum err row_reason(struct tree_process *row, const char *reason) {
 }
 
 /* Why a program that was to run did not show itself. */
-static void exec_reason(const char *path, char *out, size_t out_bytes) {
+static void exec_reason(const struct recorded_process *process, const char *path, char *out, size_t out_bytes) {
     struct diag diag = {0};
     if (record_probe(path, &diag) == ERR_UNSUPPORTED)
-        snprintf(out, out_bytes, "%.300s: %.400s", path, diag.text);
+        diag_format(&diag, out, out_bytes);
+    else if (process->has_status && WIFSIGNALED(process->wait_status))
+        snprintf(out, out_bytes, "it was killed before %.300s had loaded the recorder", path);
     else
         snprintf(out, out_bytes, "%.300s never loaded the recorder (its environment cleared, or run as another user?)",
                  path);
@@ -425,10 +427,12 @@ static bool inheritance_guess(struct record_tree *tree, struct recorded_process 
                               struct recorded_process *parent) {
     if (process->has_guess)
         return true;
-    if (!parent || parent->state < PROCESS_AWAITING || parent->err) {
+    if (!parent || parent->state == PROCESS_NAMED || parent->err) {
         process->has_lost_inheritance = true;
         return true;
     }
+    if (parent->state == PROCESS_CLAIMING) /* its own claim came in the same round */
+        return false;
     bool has_more = parent->state == PROCESS_AWAITING || !parent->has_ended || parent->is_busy;
     if (has_more && merge_next(parent->merge) < process->parent_stamp) {
         if (process->parent_stamp < parent->guess_stamp)
@@ -502,7 +506,7 @@ static const char *reason_find(const struct recorded_process *process, char *buf
         return buffer;
     }
     if (path[0]) {
-        exec_reason(path, buffer, buffer_bytes);
+        exec_reason(process, path, buffer, buffer_bytes);
         return buffer;
     }
     if (process->session && atomic_load(&process->session->shared->hooks_lost))
