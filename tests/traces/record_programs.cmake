@@ -8,12 +8,13 @@ function(record_program name)
   target_link_libraries(${name} PRIVATE Threads::Threads)
 endfunction()
 
-foreach(name traced_entries traced_edges traced_handoff traced_end traced_threads traced_fork traced_life traced_time
-             traced_slow traced_tree)
+foreach(name traced_entries traced_edges traced_handoff traced_end traced_threads traced_fork traced_life traced_embed
+             traced_time traced_slow traced_tree)
   record_program(${name})
 endforeach()
 target_link_libraries(traced_edges PRIVATE ${CMAKE_DL_LIBS})
 target_link_libraries(traced_life PRIVATE ${CMAKE_DL_LIBS})
+target_link_libraries(traced_embed PRIVATE ${CMAKE_DL_LIBS})
 
 add_executable(traced_static record/traced_end.c)
 target_compile_definitions(traced_static PRIVATE _GNU_SOURCE)
@@ -41,6 +42,12 @@ target_compile_options(traced_life_runpath PRIVATE -O1 -fno-builtin -fno-sanitiz
 target_link_libraries(traced_life_runpath PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
 set_target_properties(traced_life_runpath PROPERTIES BUILD_RPATH "$ORIGIN")
 
+# What passes for a free-threaded interpreter: a program that exports CPython's allocator interface, and its version.
+add_executable(odd_free_threaded record/odd_free_threaded.c)
+target_compile_options(odd_free_threaded PRIVATE -O1 -fno-builtin -fno-sanitize=all -fno-profile-arcs
+                                                 -fno-test-coverage)
+set_target_properties(odd_free_threaded PROPERTIES ENABLE_EXPORTS TRUE)
+
 # C++, where there is a compiler for it; and once more with each malloc library that is installed linked to it.
 include(CheckLanguage)
 check_language(CXX)
@@ -62,7 +69,8 @@ target_link_libraries(traced_signal PRIVATE bump_malloc)
 mmreplay_test(test_record LIBRARIES record support ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
 mmreplay_test(test_record_shim LIBRARIES record support
               ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
-add_dependencies(test_record_shim mmrecord traced_edges traced_life traced_life_runpath traced_plugin bump_malloc
+add_dependencies(test_record_shim mmrecord traced_edges traced_life traced_life_runpath traced_plugin traced_embed
+                                  bump_malloc odd_free_threaded
                                   own_malloc_none own_malloc_exported own_malloc_hidden own_malloc_wraps)
 add_dependencies(test_record mmrecord traced_entries traced_handoff traced_end traced_threads traced_fork traced_static
                              traced_signal)

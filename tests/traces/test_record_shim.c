@@ -282,6 +282,143 @@ static void another_recorder_in_the_chain_is_told(void **state) {
     assert_true(warns("libheaptrack_preload.so"));
 }
 
+static uint64_t operations_in(enum domain domain) {
+    return tracker_summary(recording.tracker)->domain_counts[domain];
+}
+
+/* A libpython: the first in the directories of MMREPLAY_LIBPYTHON_DIRS, or where the system's linker looks. */
+static char *libpython_find(void) {
+    static char path[PATH_MAX];
+    const char *folders = getenv("MMREPLAY_LIBPYTHON_DIRS");
+    for (; folders && *folders; folders += strcspn(folders, ":"), folders += *folders == ':')
+        for (int minor = 8; minor <= 14; minor++) {
+            snprintf(path, sizeof path, "%.*s/libpython3.%d.so.1.0", (int)strcspn(folders, ":"), folders, minor);
+            if (access(path, R_OK) == 0)
+                return path;
+        }
+    static const char system_library[] = "/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0";
+    if (access(system_library, R_OK) == 0)
+        return memcpy(path, system_library, sizeof system_library);
+    print_message("skipped: no libpython here; name directories of some in MMREPLAY_LIBPYTHON_DIRS\n");
+    return NULL;
+}
+
+static void assert_embedded(void) {
+    assert_int_equal(recording.err, ERR_OK);
+    assert_string_equal(recording.info.capture_end, "exit 0");
+    assert_int_equal(recording.report.lost_count, 0);
+    for (unsigned bytes = 731; bytes <= 733; bytes++)
+        assert_true(made(bytes) >= 1);
+}
+
+static void an_embedded_interpreter_is_hooked_before_it_starts(void **state) {
+    (void)state;
+    char *library = libpython_find();
+    if (!library)
+        skip();
+    for (int again = 0; again < 2; again++) {
+        record((char *[]){program("traced_embed"), again ? (char[]){"twice"} : (char[]){"open"}, library, NULL});
+        assert_embedded();
+        assert_int_equal(recording.report.unknown_free_count, 0);
+        assert_true(operations_in(DOMAIN_OBJ) > 20000);
+        assert_true(operations_in(DOMAIN_RAW) > 10);
+        assert_true(operations_in(DOMAIN_C) >= 6);
+        assert_int_equal(strncmp(recording.info.program_interpreter, "CPython 3.", 10), 0);
+        assert_true(warns("CPython was loaded by the program"));
+        assert_false(warns("too late"));
+    }
+    record_as(RECORD_PYTHON_MALLOC, (char *[]){program("traced_embed"), (char[]){"open"}, library, NULL});
+    assert_embedded();
+    assert_int_equal(operations_in(DOMAIN_OBJ), 0);
+}
+
+static void an_interpreter_that_came_unseen_is_told(void **state) {
+    (void)state;
+    char *library = libpython_find();
+    if (!library)
+        skip();
+    record((char *[]){program("traced_embed"), (char[]){"past"}, library, NULL});
+    assert_embedded();
+    assert_int_equal(operations_in(DOMAIN_OBJ), 0);
+    assert_true(warns("too late"));
+}
+
+static void a_free_threaded_build_is_told(void **state) {
+    (void)state;
+    record((char *[]){program("odd_free_threaded"), NULL});
+    assert_int_equal(recording.err, ERR_OK);
+    assert_int_equal(made(741), 100);
+    assert_true(warns("free-threaded build"));
+}
+
+/* The interpreter that belongs to a directory of libraries, or the system's; NULL after the last. */
+static char *python_next(int *at) {
+    static char path[PATH_MAX];
+    static const char system_python[] = "/usr/bin/python3";
+    const char *folders = getenv("MMREPLAY_LIBPYTHON_DIRS");
+    int number = 0;
+    if (*at == 0 && access(system_python, X_OK) == 0 &&
+        !system("nm -D /usr/bin/python3 2>/dev/null | grep -q PyMem_SetAllocator")) {
+        *at = 1;
+        return memcpy(path, system_python, sizeof system_python);
+    }
+    for (; folders && *folders; folders += strcspn(folders, ":"), folders += *folders == ':')
+        if (++number >= *at + (*at == 0)) {
+            *at = number + 1;
+            snprintf(path, sizeof path, "%.*s/../bin/python3", (int)strcspn(folders, ":"), folders);
+            if (access(path, X_OK) == 0)
+                return path;
+        }
+    return NULL;
+}
+
+static char script[] = "x = [str(i) for i in range(20000)]";
+
+static void assert_hooks_lost(char *const *argv) {
+    record(argv);
+    assert_int_equal(recording.err, ERR_UNSUPPORTED);
+    assert_non_null(strstr(recording.diag.text, "--python=malloc"));
+}
+
+static void python_is_recorded_as_asked(char *python) {
+    char *const plain[] = {python, (char[]){"-c"}, script, NULL};
+    record(plain);
+    if (recording.err && strstr(recording.diag.text, "3.6")) /* always puts its own back */
+        return;
+    assert_complete();
+    assert_true(operations_in(DOMAIN_OBJ) > 20000);
+    assert_int_equal(operations_in(DOMAIN_C), 0);
+    record_as(RECORD_PYTHON_MALLOC, plain);
+    assert_complete();
+    assert_int_equal(operations_in(DOMAIN_OBJ), 0);
+    uint64_t large = operations_in(DOMAIN_C);
+    setenv("PYTHONMALLOC", "malloc", 1);
+    record_as(RECORD_PYTHON_MALLOC, plain);
+    assert_complete();
+    assert_true(operations_in(DOMAIN_C) > large + 20000); /* its small objects, too */
+    assert_hooks_lost(plain);
+    setenv("PYTHONMALLOC", "debug", 1);
+    assert_hooks_lost(plain);
+    unsetenv("PYTHONMALLOC");
+    assert_hooks_lost((char *[]){python, (char[]){"-X"}, (char[]){"dev"}, (char[]){"-c"}, script, NULL});
+    record_as(RECORD_PYTHON_OFF, plain);
+    assert_int_equal(recording.err, ERR_UNSUPPORTED);
+    assert_non_null(strstr(recording.diag.text, "--python=off"));
+}
+
+static void every_cpython_is_recorded_as_asked(void **state) {
+    (void)state;
+    int at = 0, count = 0;
+    for (char *python; (python = python_next(&at)); count++) {
+        print_message("%s\n", python);
+        python_is_recorded_as_asked(python);
+    }
+    if (!count) {
+        print_message("skipped: no CPython here that exports PyMem_SetAllocator\n");
+        skip();
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc < 3)
         return 2;
@@ -300,6 +437,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(a_malloc_that_gets_in_first_is_recorded_all_the_same, teardown),
         cmocka_unit_test_teardown(a_malloc_of_its_own_is_recorded_or_said, teardown),
         cmocka_unit_test_teardown(another_recorder_in_the_chain_is_told, teardown),
+        cmocka_unit_test_teardown(an_embedded_interpreter_is_hooked_before_it_starts, teardown),
+        cmocka_unit_test_teardown(an_interpreter_that_came_unseen_is_told, teardown),
+        cmocka_unit_test_teardown(a_free_threaded_build_is_told, teardown),
+        cmocka_unit_test_teardown(every_cpython_is_recorded_as_asked, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
