@@ -30,7 +30,7 @@ struct local {
     uint64_t births_before;
     uint32_t thread;
     uint32_t stream_bytes;
-    uint8_t *to; /* where its stream goes on */
+    uint8_t *to, *end; /* where its stream goes on, and how far */
 };
 
 /* Events in a row of one thread. */
@@ -44,7 +44,6 @@ struct entry {
     uint64_t key; /* the bytes, the first one lowest; of a long item: where its bytes are */
     uint32_t count;
     uint8_t length;
-    uint8_t token; /* 0: none */
 };
 
 struct item {
@@ -382,8 +381,8 @@ static uint8_t *entry_write(const struct events_encoder *encoder, const struct e
     return to + entry->length;
 }
 
-/* Gives tokens to the best entries; *order lists them, owned by the caller. */
-static enum err tokens_give(struct events_encoder *encoder, struct entry ***order, size_t *chosen) {
+/* Picks the entries that get tokens, the best first; *order lists them, owned by the caller. */
+static enum err tokens_choose(struct events_encoder *encoder, struct entry ***order, size_t *chosen) {
     struct entry **candidates = malloc((encoder->entry_count + 1) * sizeof(struct entry *));
     size_t count = 0;
     if (!candidates)
@@ -393,18 +392,29 @@ static enum err tokens_give(struct events_encoder *encoder, struct entry ***orde
             candidates[count++] = &encoder->entries[i];
     qsort(candidates, count, sizeof(struct entry *), entry_order);
     *chosen = count < TABLE_ENTRIES_MAX ? count : TABLE_ENTRIES_MAX;
-    for (size_t i = 0; i < *chosen; i++)
-        candidates[i]->token = (uint8_t)(TOKEN_FIRST + i);
     *order = candidates;
     return ERR_OK;
 }
 
+/* From here on the entries are what stands for them in the streams. */
+static void tokens_give(struct entry *const *order, size_t chosen) {
+    for (size_t i = 0; i < chosen; i++) {
+        order[i]->key = TOKEN_FIRST + i;
+        order[i]->length = 1;
+    }
+}
+
 static void streams_measure(struct events_encoder *encoder) {
     const uint32_t *item = encoder->items;
+    if (encoder->local_count == 1) {
+        for (uint32_t i = 0; i < encoder->entry_count; i++)
+            encoder->locals[0].stream_bytes += encoder->entries[i].count * encoder->entries[i].length;
+        return;
+    }
     for (uint32_t i = 0; i < encoder->run_count; i++) {
         struct local *local = &encoder->locals[encoder->runs[i].local];
         for (uint32_t left = encoder->runs[i].count; left; left--, item++)
-            local->stream_bytes += encoder->entries[*item].token ? 1 : encoder->entries[*item].length;
+            local->stream_bytes += encoder->entries[*item].length;
     }
 }
 
@@ -450,15 +460,19 @@ static uint8_t *streams_write(struct events_encoder *encoder, uint8_t *to) {
     for (uint32_t i = 0; i < encoder->local_count; i++) {
         encoder->locals[i].to = to;
         to += encoder->locals[i].stream_bytes;
+        encoder->locals[i].end = to;
     }
     for (uint32_t i = 0; i < encoder->run_count; i++) {
         struct local *local = &encoder->locals[encoder->runs[i].local];
         for (uint32_t left = encoder->runs[i].count; left; left--, item++) {
             const struct entry *entry = &encoder->entries[*item];
-            if (entry->token)
-                *local->to++ = entry->token;
-            else
+            if (entry->length <= SHORT_BYTES && local->end - local->to >= SHORT_BYTES) {
+                uint64_t word = htole64(entry->key); /* what is behind the item comes again, right */
+                memcpy(local->to, &word, sizeof word);
+                local->to += entry->length;
+            } else {
                 local->to = entry_write(encoder, entry, local->to);
+            }
         }
     }
     return to;
@@ -467,12 +481,16 @@ static uint8_t *streams_write(struct events_encoder *encoder, uint8_t *to) {
 enum err events_encoder_take(struct events_encoder *encoder, const uint8_t **bytes, size_t *count) {
     struct entry **order;
     size_t chosen;
-    enum err err = tokens_give(encoder, &order, &chosen);
+    enum err err = tokens_choose(encoder, &order, &chosen);
     if (err)
         return err;
+    uint8_t table[VARINT_BYTES_MAX + TABLE_ENTRIES_MAX * SHORT_BYTES];
+    size_t table_bytes = (size_t)(table_write(encoder, order, chosen, table) - table);
+    tokens_give(order, chosen);
     streams_measure(encoder);
     uint8_t *to = threads_write(encoder, encoder->raw);
-    to = table_write(encoder, order, chosen, to);
+    memcpy(to, table, table_bytes);
+    to += table_bytes;
     to = schedule_write(encoder, to);
     to = bits_write(encoder, to);
     encoder->times.at = (size_t)(to - encoder->raw);

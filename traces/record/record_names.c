@@ -256,16 +256,26 @@ static enum err threads_reserve(struct namer *namer, uint64_t serial) {
     return ERR_OK;
 }
 
-static enum err event_push(struct namer *namer, const struct event *event, struct diag *diag) {
+/* Field by field: copied as a whole, an event that was just put together in pieces makes the processor wait for them.
+ */
+static inline __attribute__((always_inline)) enum err event_push(struct namer *namer, const struct event *event,
+                                                                 struct diag *diag) {
     namer->times_ns[namer->run_count] = namer->now_ns & namer->time_mask;
-    namer->run[namer->run_count++] = *event;
+    struct event *to = &namer->run[namer->run_count++];
+    to->size_bytes = event->size_bytes;
+    to->block = event->block;
+    to->thread = event->thread;
+    to->kind = event->kind;
+    to->domain = event->domain;
+    to->align_log2 = event->align_log2;
+    to->reserved = 0;
     namer->counts.event_count++;
     namer->counts.operation_count += (uint64_t)event_is_operation(event->kind);
     return namer->run_count == EVENTS_PER_RUN ? namer_flush(namer, diag) : ERR_OK;
 }
 
 /* The block at `pointer` ends. */
-static struct named_block block_end(struct namer *namer, uint64_t pointer) {
+static inline struct named_block block_end(struct namer *namer, uint64_t pointer) {
     struct live_pointer *entry = map_find(&namer->map, pointer);
     struct named_block ended = {0};
     if (!entry->pointer) {
@@ -279,7 +289,7 @@ static struct named_block block_end(struct namer *namer, uint64_t pointer) {
     return ended;
 }
 
-static enum err block_insert(struct namer *namer, uint64_t pointer, const struct named_block *block) {
+static inline enum err block_insert(struct namer *namer, uint64_t pointer, const struct named_block *block) {
     if (map_reserve(&namer->map))
         return ERR_NOMEM;
     struct live_pointer *entry = map_find(&namer->map, pointer);
@@ -291,7 +301,7 @@ static enum err block_insert(struct namer *namer, uint64_t pointer, const struct
 }
 
 /* An address that is handed out while we hold it for live was freed behind our back: say so, and let it go first. */
-static enum err block_clear(struct namer *namer, uint64_t pointer, uint32_t number, struct diag *diag) {
+static inline enum err block_clear(struct namer *namer, uint64_t pointer, uint32_t number, struct diag *diag) {
     struct live_pointer *entry = map_find(&namer->map, pointer);
     if (!entry->pointer)
         return ERR_OK;
@@ -302,8 +312,8 @@ static enum err block_clear(struct namer *namer, uint64_t pointer, uint32_t numb
 }
 
 /* `domain` is the block's own: that of the event may be left out. */
-static enum err block_make(struct namer *namer, struct named_thread *thread, struct event *event, uint64_t pointer,
-                           unsigned domain, struct diag *diag) {
+static inline enum err block_make(struct namer *namer, struct named_thread *thread, struct event *event,
+                                  uint64_t pointer, unsigned domain, struct diag *diag) {
     enum err err = block_clear(namer, pointer, event->thread, diag);
     if (err)
         return err;
@@ -332,7 +342,7 @@ static struct named_block pending_pop(struct named_thread *thread) {
     return thread->pending_count ? thread->pending[--thread->pending_count] : (struct named_block){0};
 }
 
-static enum err block_free(struct namer *namer, struct event *event, uint64_t pointer, struct diag *diag) {
+static inline enum err block_free(struct namer *namer, struct event *event, uint64_t pointer, struct diag *diag) {
     event->kind = EVENT_FREE;
     event->domain = pointer ? 0 : event->domain;
     event->size_bytes = 0;
@@ -363,8 +373,8 @@ static enum err realloc_finish(struct namer *namer, struct named_thread *thread,
     return block_make(namer, thread, event, pointer, domain, diag);
 }
 
-static enum err record_apply(struct namer *namer, struct named_thread *thread, const struct merged_record *record,
-                             struct diag *diag) {
+static inline enum err record_apply(struct namer *namer, struct named_thread *thread,
+                                    const struct merged_record *record, struct diag *diag) {
     static const uint8_t plain_kinds[RECORD_STAMPED_COUNT] = {[RECORD_MALLOC] = EVENT_MALLOC,
                                                               [RECORD_CALLOC] = EVENT_CALLOC,
                                                               [RECORD_ALIGNED] = EVENT_ALIGNED_ALLOC,
