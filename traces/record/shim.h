@@ -50,17 +50,17 @@ struct shim_ring {
     struct ring_control *control; /* NULL: none claimed */
     struct ring_record *records;
     uint64_t head;
-    uint64_t limit;   /* may write below this position without looking at the recorder's again */
-    uint64_t time_ns; /* what the last RECORD_CLOCK said */
+    uint64_t fast_limit; /* a record below this position needs nothing but to be written; see ring_fast_set */
+    uint64_t limit;      /* may write below this position without looking at the recorder's again */
+    uint64_t time_ns;    /* what the last RECORD_CLOCK said */
 };
 
 /* A signal handler that interrupts the writing of a record writes to the ring of the next level. */
 enum { SHIM_LEVELS = 4 };
 
+/* The first line of the cache is all that an ordinary event needs. */
 struct shim_thread {
-    struct shim_ring rings[SHIM_LEVELS];
-    uint64_t serial; /* 0: has made no event yet */
-    volatile uint32_t level;
+    _Alignas(64) volatile uint32_t level;
     volatile uint32_t inside; /* depth of calls into the allocator */
     uint8_t is_announced;
     uint8_t is_ended;
@@ -68,6 +68,8 @@ struct shim_thread {
     uint8_t was_probed;
     uint8_t destructor_round;
     uint8_t is_claiming;
+    struct shim_ring rings[SHIM_LEVELS];
+    uint64_t serial;      /* 0: has made no event yet */
     uint64_t fork_number; /* of the fork under way; 0: none */
 };
 
