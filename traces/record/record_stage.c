@@ -25,6 +25,8 @@ struct stage_queue {
     struct stage_run *first, *last;
     struct stage_run *vacant; /* the last one used on top: while the sink keeps up, a few runs stay in the cache */
     uint32_t run_top;         /* runs from here on have never been used */
+    uint32_t run_count;       /* in use */
+    bool is_late;             /* the sinks have been told that they are awaited */
     uint32_t user_count;
     bool is_closed;
     struct stage_run runs[STAGE_RUN_COUNT];
@@ -35,13 +37,20 @@ struct stage {
     struct event_sink sink;
     uint64_t queued_count; /* own runs in the queue */
     bool is_dropped;       /* nobody wants what is queued */
+    bool is_late;          /* what its sink was told last; the queue's thread alone looks at it */
     enum err err;          /* the sink's; once set, runs are taken off without being pushed */
     struct diag diag;
 };
 
-static void run_push(const struct stage_run *run) {
+/* A sink that falls behind is told before anybody has to wait for it, and when it has caught up. */
+enum { LATE_RUNS = STAGE_RUN_COUNT / 4, IN_TIME_RUNS = STAGE_RUN_COUNT / 64 };
+
+static void run_push(const struct stage_run *run, bool is_late) {
     struct stage *stage = run->stage;
     struct diag diag = {0};
+    if (stage->sink.press && is_late != stage->is_late)
+        stage->sink.press(stage->sink.ctx, is_late);
+    stage->is_late = is_late;
     const uint64_t *times_ns = run->is_timed ? run->times_ns : NULL;
     enum err err = run->count          ? event_sink_put(&stage->sink, run->events, times_ns, run->count, &diag)
                    : stage->sink.flush ? stage->sink.flush(stage->sink.ctx, &diag)
@@ -59,6 +68,7 @@ static void run_release(struct stage_queue *queue, struct stage_run *run) {
     run->stage->queued_count--;
     run->next = queue->vacant;
     queue->vacant = run;
+    queue->run_count--;
     pthread_cond_signal(&queue->has_space);
 }
 
@@ -73,9 +83,11 @@ static void *queue_thread(void *ctx) {
         struct stage_run *run = queue->first;
         queue->first = run->next;
         bool is_wanted = !run->stage->err && !run->stage->is_dropped;
+        queue->is_late = queue->run_count > (queue->is_late ? IN_TIME_RUNS : LATE_RUNS);
+        bool is_late = queue->is_late;
         pthread_mutex_unlock(&queue->mutex);
         if (is_wanted)
-            run_push(run);
+            run_push(run, is_late);
         pthread_mutex_lock(&queue->mutex);
         run_release(queue, run);
     }
@@ -150,6 +162,7 @@ void stage_begin(struct stage *stage, struct event_sink sink) {
     pthread_mutex_lock(&stage->queue->mutex);
     assert(stage->queued_count == 0);
     stage->sink = sink;
+    stage->is_late = false;
     pthread_mutex_unlock(&stage->queue->mutex);
 }
 
@@ -177,6 +190,7 @@ static void run_append(struct stage_queue *queue, struct stage_run *run) {
     else
         queue->first = run;
     queue->last = run;
+    queue->run_count++;
     run->stage->queued_count++;
     pthread_cond_signal(&queue->has_run);
 }
