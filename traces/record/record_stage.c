@@ -43,7 +43,7 @@ struct stage {
 };
 
 /* A sink that falls behind is told before anybody has to wait for it, and when it has caught up. */
-enum { LATE_RUNS = STAGE_RUN_COUNT / 4, IN_TIME_RUNS = STAGE_RUN_COUNT / 64 };
+enum { LATE_RUNS = STAGE_RUN_COUNT / 8, IN_TIME_RUNS = STAGE_RUN_COUNT / 64 };
 
 static void run_push(const struct stage_run *run, bool is_late) {
     struct stage *stage = run->stage;
