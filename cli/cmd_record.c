@@ -17,6 +17,7 @@
 #include "formats/native_writer.h"
 #include "traces/record/record.h"
 #include "traces/record/record_host.h"
+#include "traces/record/record_ring.h"
 
 struct record_values {
     const char *output;
@@ -25,6 +26,7 @@ struct record_values {
     const char *provenance;
     const char *licence;
     const char *program_version;
+    const char *python;
     uint64_t ring_bytes;
     const char *start_after;
     uint64_t event_count_max;
@@ -44,6 +46,8 @@ static const struct option_spec record_options[] = {
      "version of the program (default: CPython's own, if it is one)"},
     {"provenance", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(provenance), "where the trace comes from, why it was made"},
     {"licence", 0, OPTION_TEXT, "TEXT", RECORD_FIELD(licence), "under what terms the trace may be used"},
+    {"python", 0, OPTION_TEXT, "HOW", RECORD_FIELD(python),
+     "how to record CPython: domains, malloc, or off (default: domains)"},
     {"ring", 0, OPTION_BYTES, "SIZE", RECORD_FIELD(ring_bytes),
      "shared memory per thread, a power of two from 4K to 1G (default: 1M)"},
     {"follow", 0, OPTION_FLAG, NULL, RECORD_FIELD(follow),
@@ -147,10 +151,20 @@ static enum record_time time_of(const char *word) {
     return strcmp(word, "fine") == 0 ? RECORD_TIME_FINE : RECORD_TIME_COUNT;
 }
 
+/* enum record_python from its name; RECORD_PYTHON_COUNT when there is no such. */
+static uint32_t python_parse(const char *name) {
+    static const char *const names[RECORD_PYTHON_COUNT] = {"domains", "malloc", "off"};
+    uint32_t python = 0;
+    while (name && python < RECORD_PYTHON_COUNT && strcmp(name, names[python]) != 0)
+        python++;
+    return python;
+}
+
 static struct record_options options_of(const struct record_values *values, char **argv, const char *shim_path) {
     return (struct record_options){.argv = argv,
                                    .shim_path = shim_path,
                                    .ring_bytes = values->ring_bytes,
+                                   .python = python_parse(values->python),
                                    .event_count_max = bound_of(values->event_count_max),
                                    .duration_ns = bound_of(values->duration_ns),
                                    .time = time_of(values->time)};
@@ -309,6 +323,8 @@ static int record_main(const void *values, char **operands, size_t operand_count
                                units_format_bytes(options->ring_bytes, size));
     if (time_of(options->time) == RECORD_TIME_COUNT)
         return message_failure("record: --time is coarse or fine, not %s", options->time);
+    if (python_parse(options->python) == RECORD_PYTHON_COUNT)
+        return message_failure("record: --python is domains, malloc or off, not %s", options->python);
     if (!options->event_count_max || !options->duration_ns)
         return message_failure("record: --%s 0 would record nothing",
                                options->event_count_max ? "duration" : "max-events");
@@ -326,9 +342,14 @@ const struct command command_record = {
         "and "
         "NAME.events.gz. C and C++ programs are captured at malloc. CPython is captured at its three domains (raw, "
         "mem, "
-        "obj); what C libraries below it take from malloc directly is then not in the trace. Where its arenas lay is "
-        "kept, so "
-        "that a replay on the pool of its version repeats the statistics that it prints with PYTHONMALLOCSTATS=1.\n"
+        "obj); what C libraries below it take from malloc directly is then not in the trace. With --python=malloc it "
+        "is "
+        "captured at malloc like any program: small objects, which its pools serve, are not seen; to see all of them "
+        "there, "
+        "set PYTHONMALLOC=malloc, too. With --python=off a process that is CPython is not captured. A program that "
+        "loads libpython itself is captured at both: its own blocks in domain c, the interpreter's in raw, mem and "
+        "obj. Where CPython's arenas lay is kept, so that a replay on the pool of its version repeats the statistics "
+        "that it prints with PYTHONMALLOCSTATS=1.\n"
         "The program may end in any way, a crash or kill -9 included: what it did until then is in the trace, and the "
         "description says how it ended. When it replaces itself by exec (a wrapper script), the trace is that of the "
         "last image. Children are counted, not recorded.\n"

@@ -1,5 +1,6 @@
 #include "formats/events_encoder.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ enum {
     TOKEN_COUNT_MIN = 3,           /* rarer items do not pay for their table entry */
     EXPLICIT_BYTES_FULL = 1 << 20, /* a member ends when it would take this much without tokens */
     BUCKETS = 2 * MEMBER_EVENTS_MAX,
+    MEMBER_EVENTS_LOG2 = 18,
     THREAD_BYTES_MAX = 3 * VARINT_BYTES_MAX, /* an entry of the list of threads */
     RUN_BYTES_MAX = 2 * 4                    /* an entry of the schedule */
 };
@@ -28,7 +30,7 @@ struct local {
     uint64_t births_before;
     uint32_t thread;
     uint32_t stream_bytes;
-    uint8_t *to; /* where its stream goes on */
+    uint8_t *to, *end; /* where its stream goes on, and how far */
 };
 
 /* Events in a row of one thread. */
@@ -42,11 +44,11 @@ struct entry {
     uint64_t key; /* the bytes, the first one lowest; of a long item: where its bytes are */
     uint32_t count;
     uint8_t length;
-    uint8_t token; /* 0: none */
 };
 
 struct item {
-    uint8_t length;
+    uint64_t key; /* the first SHORT_BYTES bytes, the first one lowest */
+    uint32_t length;
     uint8_t bytes[ITEM_BYTES_MAX + VARINT_BYTES_MAX];
 };
 
@@ -65,7 +67,8 @@ struct events_encoder {
     uint32_t item_count;
     struct entry *entries;
     uint32_t entry_count;
-    uint32_t *buckets; /* hash of entries: number + 1 */
+    uint32_t *buckets; /* hash of entries: number, and above it the member it is of; others are empty */
+    uint32_t bucket_member;
     uint8_t *long_bytes;
     size_t long_count;
     size_t explicit_bytes; /* what all of it takes without tokens */
@@ -85,34 +88,22 @@ enum {
 _Static_assert(EXPLICIT_CAPACITY + 4 * VARINT_BYTES_MAX + TABLE_ENTRIES_MAX * SHORT_BYTES + TIMES_HEAD_BYTES_MAX <=
                    MEMBER_RAW_BYTES_MAX,
                "a full member keeps to the limit of readers");
+_Static_assert(1 << MEMBER_EVENTS_LOG2 == MEMBER_EVENTS_MAX, "the number of an entry fits below that of its member");
 
-static uint32_t bucket_home(uint64_t key, uint8_t length) {
-    return (uint32_t)((key + length) * 0x9e3779b97f4a7c15u >> 40) & (BUCKETS - 1);
+/* Members count round, and not from 0, which stands for an empty bucket. */
+static void buckets_begin(struct events_encoder *encoder) {
+    if (++encoder->bucket_member < (uint32_t)1 << (32 - MEMBER_EVENTS_LOG2))
+        return;
+    memset(encoder->buckets, 0, BUCKETS * sizeof *encoder->buckets);
+    encoder->bucket_member = 1;
 }
 
 /*
- * Touches no page that the member has not used: a short trace is not to cost what a long one does. The last one put
- * in goes first, so that on the way to each are only those that came before it.
+ * Touches no page that the member before has not used: a short trace is not to cost what a long one does. `bits` are
+ * zero beyond what that one has used.
  */
-static void buckets_clear(struct events_encoder *encoder) {
-    if (encoder->entry_count > BUCKETS / 16) {
-        memset(encoder->buckets, 0, BUCKETS * sizeof *encoder->buckets);
-        return;
-    }
-    for (uint32_t number = encoder->entry_count; number; number--) {
-        const struct entry *entry = &encoder->entries[number - 1];
-        if (entry->length > SHORT_BYTES)
-            continue;
-        uint32_t bucket = bucket_home(entry->key, entry->length);
-        while (encoder->buckets[bucket] != number)
-            bucket = (bucket + 1) & (BUCKETS - 1);
-        encoder->buckets[bucket] = 0;
-    }
-}
-
-/* `buckets` and `bits` are zero beyond what the member before has used. */
 static void member_begin(struct events_encoder *encoder) {
-    buckets_clear(encoder);
+    buckets_begin(encoder);
     memset(encoder->bits, 0, encoder->bit_count / 8 + sizeof(uint64_t));
     encoder->member++;
     encoder->local_count = encoder->run_count = encoder->item_count = encoder->entry_count = 0;
@@ -174,53 +165,70 @@ static enum err threads_reserve(struct events_encoder *encoder, uint32_t thread)
     return ERR_OK;
 }
 
-/* The thread's state, its local number given when it is new to the member. */
-static struct thread_state *thread_use(struct events_encoder *encoder, uint32_t thread) {
-    struct thread_state *state = &encoder->threads[thread];
-    if (state->member == encoder->member)
-        return state;
+static __attribute__((noinline)) void thread_list(struct events_encoder *encoder, struct thread_state *state) {
     state->member = encoder->member;
     state->last = state->births;
     state->local = encoder->local_count++;
-    encoder->locals[state->local] = (struct local){.births_before = state->births, .thread = thread};
+    encoder->locals[state->local] =
+        (struct local){.births_before = state->births, .thread = (uint32_t)(state - encoder->threads)};
     encoder->explicit_bytes += THREAD_BYTES_MAX;
+}
+
+/* The thread's state, its local number given when it is new to the member. */
+static inline struct thread_state *thread_use(struct events_encoder *encoder, uint32_t thread) {
+    struct thread_state *state = &encoder->threads[thread];
+    if (__builtin_expect(state->member != encoder->member, 0))
+        thread_list(encoder, state);
     return state;
 }
 
-static void item_begin(struct item *item, enum item_form form, unsigned low) {
-    item->length = 1;
-    item->bytes[0] = opcode_make(form, low);
+/* Bytes go to both places, so that a short item is a number that never went through memory. */
+static inline void item_byte(struct item *item, uint8_t byte) {
+    if (item->length < SHORT_BYTES)
+        item->key |= (uint64_t)byte << (8 * item->length);
+    item->bytes[item->length++] = byte;
 }
 
-static void item_append(struct item *item, uint64_t value) {
-    item->length = (uint8_t)(varint_write(item->bytes + item->length, value) - item->bytes);
+static inline void item_begin(struct item *item, enum item_form form, unsigned low) {
+    item->key = item->length = 0;
+    item_byte(item, opcode_make(form, low));
 }
 
-static uint32_t entry_add(struct events_encoder *encoder, uint64_t key, uint8_t length) {
-    encoder->entries[encoder->entry_count] = (struct entry){.key = key, .length = length};
+static inline void item_append(struct item *item, uint64_t value) {
+    for (; value >= 0x80; value >>= 7)
+        item_byte(item, (uint8_t)(value | 0x80));
+    item_byte(item, (uint8_t)value);
+}
+
+static inline uint32_t bucket_home(uint64_t key, uint32_t length) {
+    return (uint32_t)((key + length) * 0x9e3779b97f4a7c15u >> 40) & (BUCKETS - 1);
+}
+
+static uint32_t entry_add(struct events_encoder *encoder, uint64_t key, uint32_t length) {
+    encoder->entries[encoder->entry_count] = (struct entry){.key = key, .length = (uint8_t)length};
     return encoder->entry_count++;
 }
 
 /* The entry of a short item, made when it is the first of its kind. */
-static uint32_t entry_intern(struct events_encoder *encoder, uint64_t key, uint8_t length) {
+static inline uint32_t entry_intern(struct events_encoder *encoder, uint64_t key, uint32_t length) {
     uint32_t bucket = bucket_home(key, length);
-    for (; encoder->buckets[bucket]; bucket = (bucket + 1) & (BUCKETS - 1)) {
-        const struct entry *entry = &encoder->entries[encoder->buckets[bucket] - 1];
-        if (entry->key == key && entry->length == length)
-            return encoder->buckets[bucket] - 1;
+    for (;; bucket = (bucket + 1) & (BUCKETS - 1)) {
+        uint32_t content = encoder->buckets[bucket];
+        if (content >> MEMBER_EVENTS_LOG2 != encoder->bucket_member)
+            break;
+        uint32_t number = content & (MEMBER_EVENTS_MAX - 1);
+        if (encoder->entries[number].key == key && encoder->entries[number].length == length)
+            return number;
     }
     uint32_t number = entry_add(encoder, key, length);
-    encoder->buckets[bucket] = number + 1;
+    encoder->buckets[bucket] = encoder->bucket_member << MEMBER_EVENTS_LOG2 | number;
     return number;
 }
 
-static void item_add(struct events_encoder *encoder, const struct item *item) {
+static inline void item_add(struct events_encoder *encoder, const struct item *item) {
     uint32_t number;
     if (item->length <= SHORT_BYTES) {
-        uint64_t key = 0;
-        for (unsigned i = 0; i < item->length; i++)
-            key |= (uint64_t)item->bytes[i] << (8 * i);
-        number = entry_intern(encoder, key, item->length);
+        number = entry_intern(encoder, item->key, item->length);
     } else {
         memcpy(encoder->long_bytes + encoder->long_count, item->bytes, item->length);
         number = entry_add(encoder, encoder->long_count, item->length);
@@ -231,14 +239,17 @@ static void item_add(struct events_encoder *encoder, const struct item *item) {
     encoder->explicit_bytes += item->length;
 }
 
-static void bits_append(struct events_encoder *encoder, uint64_t value, unsigned count) {
+static inline void bits_append(struct events_encoder *encoder, uint64_t value, unsigned count) {
     uint8_t *at = encoder->bits + encoder->bit_count / 8;
-    little_write(at, little_read(at, 8) | value << encoder->bit_count % 8, 8);
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    word = htole64(le64toh(word) | value << encoder->bit_count % 8);
+    memcpy(at, &word, sizeof word);
     encoder->bit_count += count;
 }
 
 /* Age, unless the step from the block the owner lost last is much shorter (a structure being taken down in order). */
-static enum block_mode block_distance(struct thread_state *owner, uint64_t seq, uint64_t *distance) {
+static inline enum block_mode block_distance(struct thread_state *owner, uint64_t seq, uint64_t *distance) {
     uint64_t age = owner->births - seq;
     uint64_t last = owner->last;
     owner->last = seq;
@@ -251,8 +262,8 @@ static enum block_mode block_distance(struct thread_state *owner, uint64_t seq, 
     return seq > last ? MODE_FORWARD : MODE_BACKWARD;
 }
 
-static void item_begin_block(struct events_encoder *encoder, struct item *item, const struct event *event,
-                             enum item_form own, enum item_form other) {
+static inline void item_begin_block(struct events_encoder *encoder, struct item *item, const struct event *event,
+                                    enum item_form own, enum item_form other) {
     uint32_t owner_thread = event_block_thread(event->block);
     struct thread_state *owner = thread_use(encoder, owner_thread);
     uint64_t distance;
@@ -269,7 +280,7 @@ static void item_begin_block(struct events_encoder *encoder, struct item *item, 
     encoder->explicit_bytes += (extra + 7) / 8;
 }
 
-static void item_make(struct events_encoder *encoder, struct item *item, const struct event *event) {
+static inline void item_make(struct events_encoder *encoder, struct item *item, const struct event *event) {
     switch ((enum event_kind)event->kind) {
     case EVENT_MALLOC:
         item_begin(item, FORM_MALLOC, event->domain);
@@ -305,7 +316,7 @@ static void item_make(struct events_encoder *encoder, struct item *item, const s
         item_append(item, event->size_bytes);
 }
 
-static void run_extend(struct events_encoder *encoder, uint32_t local) {
+static inline void run_extend(struct events_encoder *encoder, uint32_t local) {
     struct run *last = encoder->runs + encoder->run_count - 1;
     if (encoder->run_count && last->local == local) {
         last->count++;
@@ -322,7 +333,6 @@ enum err events_encoder_add(struct events_encoder *encoder, const struct event *
         return err;
     struct thread_state *thread = thread_use(encoder, event->thread);
     run_extend(encoder, thread->local);
-    item.length = 0;
     item_make(encoder, &item, event);
     item_add(encoder, &item);
     thread->births += (uint64_t)event_makes_block(event->kind);
@@ -371,8 +381,8 @@ static uint8_t *entry_write(const struct events_encoder *encoder, const struct e
     return to + entry->length;
 }
 
-/* Gives tokens to the best entries; *order lists them, owned by the caller. */
-static enum err tokens_give(struct events_encoder *encoder, struct entry ***order, size_t *chosen) {
+/* Picks the entries that get tokens, the best first; *order lists them, owned by the caller. */
+static enum err tokens_choose(struct events_encoder *encoder, struct entry ***order, size_t *chosen) {
     struct entry **candidates = malloc((encoder->entry_count + 1) * sizeof(struct entry *));
     size_t count = 0;
     if (!candidates)
@@ -382,18 +392,29 @@ static enum err tokens_give(struct events_encoder *encoder, struct entry ***orde
             candidates[count++] = &encoder->entries[i];
     qsort(candidates, count, sizeof(struct entry *), entry_order);
     *chosen = count < TABLE_ENTRIES_MAX ? count : TABLE_ENTRIES_MAX;
-    for (size_t i = 0; i < *chosen; i++)
-        candidates[i]->token = (uint8_t)(TOKEN_FIRST + i);
     *order = candidates;
     return ERR_OK;
 }
 
+/* From here on the entries are what stands for them in the streams. */
+static void tokens_give(struct entry *const *order, size_t chosen) {
+    for (size_t i = 0; i < chosen; i++) {
+        order[i]->key = TOKEN_FIRST + i;
+        order[i]->length = 1;
+    }
+}
+
 static void streams_measure(struct events_encoder *encoder) {
     const uint32_t *item = encoder->items;
+    if (encoder->local_count == 1) {
+        for (uint32_t i = 0; i < encoder->entry_count; i++)
+            encoder->locals[0].stream_bytes += encoder->entries[i].count * encoder->entries[i].length;
+        return;
+    }
     for (uint32_t i = 0; i < encoder->run_count; i++) {
         struct local *local = &encoder->locals[encoder->runs[i].local];
         for (uint32_t left = encoder->runs[i].count; left; left--, item++)
-            local->stream_bytes += encoder->entries[*item].token ? 1 : encoder->entries[*item].length;
+            local->stream_bytes += encoder->entries[*item].length;
     }
 }
 
@@ -439,15 +460,19 @@ static uint8_t *streams_write(struct events_encoder *encoder, uint8_t *to) {
     for (uint32_t i = 0; i < encoder->local_count; i++) {
         encoder->locals[i].to = to;
         to += encoder->locals[i].stream_bytes;
+        encoder->locals[i].end = to;
     }
     for (uint32_t i = 0; i < encoder->run_count; i++) {
         struct local *local = &encoder->locals[encoder->runs[i].local];
         for (uint32_t left = encoder->runs[i].count; left; left--, item++) {
             const struct entry *entry = &encoder->entries[*item];
-            if (entry->token)
-                *local->to++ = entry->token;
-            else
+            if (entry->length <= SHORT_BYTES && local->end - local->to >= SHORT_BYTES) {
+                uint64_t word = htole64(entry->key); /* what is behind the item comes again, right */
+                memcpy(local->to, &word, sizeof word);
+                local->to += entry->length;
+            } else {
                 local->to = entry_write(encoder, entry, local->to);
+            }
         }
     }
     return to;
@@ -456,12 +481,16 @@ static uint8_t *streams_write(struct events_encoder *encoder, uint8_t *to) {
 enum err events_encoder_take(struct events_encoder *encoder, const uint8_t **bytes, size_t *count) {
     struct entry **order;
     size_t chosen;
-    enum err err = tokens_give(encoder, &order, &chosen);
+    enum err err = tokens_choose(encoder, &order, &chosen);
     if (err)
         return err;
+    uint8_t table[VARINT_BYTES_MAX + TABLE_ENTRIES_MAX * SHORT_BYTES];
+    size_t table_bytes = (size_t)(table_write(encoder, order, chosen, table) - table);
+    tokens_give(order, chosen);
     streams_measure(encoder);
     uint8_t *to = threads_write(encoder, encoder->raw);
-    to = table_write(encoder, order, chosen, to);
+    memcpy(to, table, table_bytes);
+    to += table_bytes;
     to = schedule_write(encoder, to);
     to = bits_write(encoder, to);
     encoder->times.at = (size_t)(to - encoder->raw);

@@ -26,6 +26,9 @@ struct events_writer {
     int level;
     uint8_t *member; /* the gzip member being made */
     size_t member_capacity;
+    bool is_late;
+    unsigned late_count;    /* members compressed while late */
+    double quick_ratios[2]; /* compressed by raw bytes, when it was last tried: level 1, Huffman codes alone */
     struct sha256 hash;
     uint64_t file_bytes;
     uint64_t event_count; /* in the members written */
@@ -135,11 +138,45 @@ static enum err buffer_reserve(uint8_t **buffer, size_t *capacity, size_t bytes)
     return ERR_OK;
 }
 
+/* Repetitions are worth looking for only if they save this much; both ways are tried again every so many members. */
+enum { TRY_PERIOD = 16 };
+static const double repetitions_worth = 0.92;
+
+struct effort {
+    int level;
+    int strategy;
+};
+
+void events_writer_press(struct events_writer *writer, bool is_late) {
+    writer->is_late = is_late;
+}
+
+/* Of the quick ways the better one. Blocks of random sizes have no repetitions; a CPython program is full of them. */
+static bool huffman_is_enough(const struct events_writer *writer) {
+    unsigned turn = writer->late_count % TRY_PERIOD;
+    return turn == 1 || (turn > 1 && writer->quick_ratios[0] > repetitions_worth * writer->quick_ratios[1]);
+}
+
+static struct effort effort_choose(const struct events_writer *writer, enum member_kind kind) {
+    if (!writer->is_late || kind != MEMBER_EVENTS)
+        return (struct effort){writer->level, Z_DEFAULT_STRATEGY};
+    return (struct effort){1, huffman_is_enough(writer) ? Z_HUFFMAN_ONLY : Z_DEFAULT_STRATEGY};
+}
+
+static void effort_note(struct events_writer *writer, enum member_kind kind, struct effort effort, size_t raw_bytes,
+                        size_t bytes) {
+    if (!writer->is_late || kind != MEMBER_EVENTS)
+        return;
+    writer->quick_ratios[effort.strategy == Z_HUFFMAN_ONLY] = (double)bytes / (double)raw_bytes;
+    writer->late_count++;
+}
+
 /* Some of the member's content; with Z_FINISH the last of it. */
-static bool piece_deflate(struct events_writer *writer, const uint8_t *from, size_t bytes, int strategy, int flush) {
+static bool piece_deflate(struct events_writer *writer, const uint8_t *from, size_t bytes, struct effort effort,
+                          int flush) {
     z_stream *stream = &writer->deflate;
     stream->avail_in = 0;
-    if (deflateParams(stream, writer->level, strategy) != Z_OK)
+    if (deflateParams(stream, effort.level, effort.strategy) != Z_OK)
         return false;
     stream->next_in = from;
     stream->avail_in = (uInt)bytes;
@@ -151,14 +188,16 @@ static bool piece_deflate(struct events_writer *writer, const uint8_t *from, siz
  * Fine times are noise around a mean: looking for repetitions in them finds none, at ten times the cost of a Huffman
  * code alone.
  */
-static bool content_deflate(struct events_writer *writer, enum member_kind kind, const uint8_t *raw, size_t raw_bytes) {
+static bool content_deflate(struct events_writer *writer, enum member_kind kind, const uint8_t *raw, size_t raw_bytes,
+                            struct effort effort) {
     struct encoded_times times = events_encoder_times(writer->encoder);
+    const struct effort huffman = {effort.level, Z_HUFFMAN_ONLY};
     if (kind != MEMBER_EVENTS || times.bytes < TIMES_BYTES_LEAST)
-        return piece_deflate(writer, raw, raw_bytes, Z_DEFAULT_STRATEGY, Z_FINISH);
+        return piece_deflate(writer, raw, raw_bytes, effort, Z_FINISH);
     size_t rest = times.at + times.bytes;
-    return piece_deflate(writer, raw, times.at, Z_DEFAULT_STRATEGY, Z_NO_FLUSH) &&
-           piece_deflate(writer, raw + times.at, times.bytes, Z_HUFFMAN_ONLY, Z_NO_FLUSH) &&
-           piece_deflate(writer, raw + rest, raw_bytes - rest, Z_DEFAULT_STRATEGY, Z_FINISH);
+    return piece_deflate(writer, raw, times.at, effort, Z_NO_FLUSH) &&
+           piece_deflate(writer, raw + times.at, times.bytes, huffman, Z_NO_FLUSH) &&
+           piece_deflate(writer, raw + rest, raw_bytes - rest, effort, Z_FINISH);
 }
 
 /* Compresses `raw` into a member with that header (its member_bytes are set here) and writes it. */
@@ -172,12 +211,14 @@ static enum err member_write(struct events_writer *writer, struct member_header 
         return out_of_memory(writer, diag);
     z_stream *stream = &writer->deflate;
     deflateReset(stream);
+    const struct effort effort = effort_choose(writer, header.kind);
     stream->next_out = writer->member + MEMBER_HEADER_BYTES;
     stream->avail_out = (uInt)(bound - MEMBER_HEADER_BYTES - MEMBER_TRAILER_BYTES);
-    if (!content_deflate(writer, header.kind, raw, raw_bytes))
+    if (!content_deflate(writer, header.kind, raw, raw_bytes, effort))
         return diag_set(diag, ERR_NOMEM, writer->path, "zlib cannot compress a member");
     little_write(stream->next_out, crc32_z(0, raw, raw_bytes), 4);
     little_write(stream->next_out + 4, raw_bytes, 4);
+    effort_note(writer, header.kind, effort, raw_bytes, stream->total_out);
     header.features = writer->features;
     header.member_bytes = (uint32_t)(stream->next_out + MEMBER_TRAILER_BYTES - writer->member);
     member_header_write(&header, writer->member);

@@ -7,6 +7,7 @@
 #ifndef MMREPLAY_FORMATS_EVENTS_WRITER_H
 #define MMREPLAY_FORMATS_EVENTS_WRITER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,9 @@ void events_writer_destroy(struct events_writer *writer);
  */
 enum err events_writer_put(struct events_writer *writer, const struct event *events, const uint64_t *times_ns,
                            size_t count, struct diag *diag);
+
+/** While `is_late`, members are compressed quickly rather than well: zlib's level 1, or Huffman codes alone. */
+void events_writer_press(struct events_writer *writer, bool is_late);
 
 /**
  * Ends the member under way, however small, and writes it: from here on a cut file can be salvaged up to this event.

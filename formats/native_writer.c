@@ -232,8 +232,14 @@ static enum err sink_flush(void *ctx, struct diag *diag) {
     return err;
 }
 
+static void sink_press(void *ctx, bool is_late) {
+    struct native_writer *writer = ctx;
+    events_writer_press(writer->encoder, is_late);
+}
+
 struct event_sink native_writer_sink(struct native_writer *writer) {
-    return (struct event_sink){.ctx = writer, .put = sink_put, .put_timed = sink_put_timed, .flush = sink_flush};
+    return (struct event_sink){
+        .ctx = writer, .put = sink_put, .put_timed = sink_put_timed, .flush = sink_flush, .press = sink_press};
 }
 
 /* The whole text of the description under way; what was there before is replaced. */

@@ -6,6 +6,7 @@
 #ifndef MMREPLAY_TRACES_STREAM_H
 #define MMREPLAY_TRACES_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,11 @@ struct event_sink {
                           struct diag *diag);
     /** Makes what was put so far last, should the process die; NULL: there is nothing to do for that. */
     enum err (*flush)(void *ctx, struct diag *diag);
+    /**
+     * Whoever makes the events has come to wait for the sink (or no more): it may take less care, as long as nothing is
+     * lost. NULL: it makes no difference.
+     */
+    void (*press)(void *ctx, bool is_late);
 };
 
 /** Puts events, with their times where there are any (times_ns not NULL) and the sink keeps them. */

@@ -18,6 +18,7 @@
 #include "traces/record/record_probe.h"
 #include "traces/record/record_session.h"
 #include "traces/record/record_stage.h"
+#include "traces/record/record_symbols.h"
 #include "traces/record/record_time.h"
 
 enum { REST_PASSES_MAX = 64 };
@@ -46,6 +47,48 @@ static enum err options_check(const struct record_options *options, struct diag 
 static char *warning_next(struct record_report *report) {
     assert(report->warning_count < RECORD_WARNING_COUNT_MAX);
     return report->warnings[report->warning_count++];
+}
+
+/* A text that the program could have written over. */
+static void shared_text(const char *text, char copy[RECORD_TEXT_BYTES]) {
+    memcpy(copy, text, RECORD_TEXT_BYTES);
+    copy[RECORD_TEXT_BYTES - 1] = 0;
+}
+
+/* What stands between the program and the recorder's malloc, or between that and the C library's. */
+static void report_judge_allocator(const struct record_shared *shared, struct record_report *report) {
+    char path[RECORD_TEXT_BYTES], version[RECORD_TEXT_BYTES];
+    shared_text(shared->allocator_path, path);
+    shared_text(shared->python_version, version);
+    if (atomic_load(&shared->malloc_elsewhere))
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "the program brings its own malloc (in %.100s); only what others took from the usual one is here: to "
+                 "record it, build it with a shared malloc library, or with the C library's",
+                 path[0] ? path : "itself");
+    else if (path[0])
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "the program's malloc is not the C library's but that of %.200s", path);
+    shared_text(shared->image_path, path);
+    const char *linked = record_symbols_allocator(path);
+    if (linked && (atomic_load(&shared->mode) & RECORD_MODE_C) && !atomic_load(&shared->malloc_elsewhere))
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "the program brings its own malloc (%s, linked into it), whose calls cannot be seen; only what others "
+                 "took from the usual one is here: to record it, build it with a shared malloc library, or with the C "
+                 "library's",
+                 linked);
+    if (atomic_load(&shared->mode) == RECORD_MODE_MIXED)
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "CPython was loaded by the program: its blocks are in the domains raw, mem and obj, the program's own "
+                 "in c");
+    if (atomic_load(&shared->python_late))
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "CPython came into the program too late for its domains to be followed; what it took from malloc is "
+                 "here, small objects are not: to have them, preload its libpython (LD_PRELOAD)");
+    if (strstr(version, "free-threading"))
+        snprintf(
+            warning_next(report), RECORD_WARNING_BYTES,
+            "this is a free-threaded build of CPython: its own allocator is mimalloc, not the pools that the trace "
+            "can be replayed on");
 }
 
 static void report_judge(const struct record_shared *shared, struct record_report *report) {
@@ -82,9 +125,7 @@ static void report_judge(const struct record_shared *shared, struct record_repor
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
                  "%" PRIu64 " call%s that the program's end cut short %s left out", report->torn_count,
                  report->torn_count > 1 ? "s" : "", report->torn_count > 1 ? "are" : "is");
-    if (atomic_load(&shared->malloc_elsewhere))
-        snprintf(warning_next(report), RECORD_WARNING_BYTES,
-                 "the program brings its own malloc; only what passed through the preloaded one is here");
+    report_judge_allocator(shared, report);
 }
 
 /* A recording that stands on its feet, or the reason why not. */
@@ -113,7 +154,9 @@ static enum err recording_judge(const struct recorder *recorder, const struct re
     if (atomic_load(&shared->hooks_lost))
         return diag_set(diag, ERR_UNSUPPORTED, NULL,
                         "the interpreter replaced the recorder's hooks: run it without PYTHONMALLOC, PYTHONDEVMODE and "
-                        "-X dev (CPython 3.6 and older always does)");
+                        "-X dev (CPython 3.6 and older always does), or record what reaches malloc (--python=malloc)");
+    if (atomic_load(&shared->python_left_out))
+        return diag_set(diag, ERR_UNSUPPORTED, NULL, "%s is CPython, and --python=off leaves that out", command);
     if (report->operation_count == 0 && recorder->bounds.is_waiting)
         return diag_set(diag, ERR_UNSUPPORTED, NULL,
                         "nothing was recorded: %s before the time that --start-after gives",
@@ -121,7 +164,10 @@ static enum err recording_judge(const struct recorder *recorder, const struct re
     if (report->operation_count == 0)
         return diag_set(diag, ERR_UNSUPPORTED, NULL, "%s made no allocation that could be seen%s%s", command,
                         report->stop ? " before the recording ended" : "",
-                        atomic_load(&shared->malloc_elsewhere) ? ": it brings its own malloc" : "");
+                        atomic_load(&shared->malloc_elsewhere)
+                            ? ": it brings its own malloc; build it with a shared malloc library, or with the C "
+                              "library's"
+                            : "");
     return ERR_OK;
 }
 
@@ -140,6 +186,16 @@ static void report_fill(const struct recorder *recorder, struct record_report *r
     report->wait_count = atomic_load(&session->shared->wait_count);
     report->image_count = atomic_load(&session->shared->image_count);
     report->wait_status = session->wait_status;
+}
+
+/* Beside the C library: whose malloc it was, where that is another's. */
+static enum err allocator_describe(const struct record_shared *shared, struct trace_info *info) {
+    char path[RECORD_TEXT_BYTES], text[2 * RECORD_TEXT_BYTES];
+    shared_text(shared->allocator_path, path);
+    if (!path[0])
+        return ERR_OK;
+    snprintf(text, sizeof text, "%.200s; malloc of %s", info->capture_libc ? info->capture_libc : "", path);
+    return trace_text_set(&info->capture_libc, text);
 }
 
 /* How it ended, and what of it is not here. */
@@ -176,6 +232,8 @@ static enum err info_fill(const struct recorder *recorder, const struct record_r
         err = trace_text_set(&info->capture_end, end_describe(recorder, end, sizeof end));
     if (!err && version[0])
         err = record_python_describe(version, info);
+    if (!err)
+        err = allocator_describe(shared, info);
     info->capture_lost_count = report->lost_count + report->unknown_free_count + report->missed_free_count;
     info->capture_refused_count = atomic_load(&shared->refused_count);
     info->capture_inherited_blocks = report->inherited_block_count;

@@ -26,7 +26,7 @@ enum {
     RECORD_RING_BYTES_MOST = 1 << 30,
     RECORD_SYNC_MS = 2000,           /**< how often at least the sink is flushed: what a killed recorder may cost */
     RECORD_RING_COUNT_DEFAULT = 256, /**< threads that are alive at once beyond this share a ring */
-    RECORD_WARNING_COUNT_MAX = 12,
+    RECORD_WARNING_COUNT_MAX = 16,
     RECORD_WARNING_BYTES = 320
 };
 
@@ -35,6 +35,7 @@ struct record_options {
     const char *shim_path; /**< libmmrecord.so */
     uint64_t ring_bytes;   /**< 0 = default; rounded up to a power of two, 4 KiB … 1 GiB */
     uint32_t ring_count;   /**< 0 = default; at most 1024 */
+    uint32_t python;       /**< enum record_python (record_ring.h): what to do with CPython */
 
     uint64_t start_after_ns;          /**< the trace begins so long after the program; 0 = with it */
     uint64_t start_after_event_count; /**< … or behind so many events of its present image; 0 = with the first */

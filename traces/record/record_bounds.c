@@ -62,7 +62,10 @@ static enum err events_flush(void *ctx, struct diag *diag) {
 struct event_sink bounds_begin(struct record_bounds *bounds, struct event_sink sink) {
     bounds->sink = sink;
     bounds->event_count = bounds->operation_count = 0;
-    return (struct event_sink){bounds, events_pass, sink.put_timed ? events_pass_timed : NULL, events_flush};
+    return (struct event_sink){.ctx = bounds,
+                               .put = events_pass,
+                               .put_timed = sink.put_timed ? events_pass_timed : NULL,
+                               .flush = events_flush};
 }
 
 bool bounds_reached(struct record_bounds *bounds) {

@@ -97,14 +97,14 @@ static void map_free(struct pointer_map *map) {
     free(map->details);
 }
 
-static struct live_pointer *map_find(const struct pointer_map *map, uint64_t pointer) {
+static inline struct live_pointer *map_find(const struct pointer_map *map, uint64_t pointer) {
     uint64_t i = map_home(map, pointer);
     while (map->entries[i].pointer && map->entries[i].pointer != pointer)
         i = (i + 1) & map->mask;
     return &map->entries[i];
 }
 
-static void map_remove(struct pointer_map *map, struct live_pointer *entry) {
+static inline void map_remove(struct pointer_map *map, struct live_pointer *entry) {
     uint64_t hole = (uint64_t)(entry - map->entries);
     map->count--;
     for (uint64_t i = (hole + 1) & map->mask; map->entries[i].pointer; i = (i + 1) & map->mask) {
@@ -119,9 +119,7 @@ static void map_remove(struct pointer_map *map, struct live_pointer *entry) {
     map->entries[hole].pointer = 0;
 }
 
-static enum err map_reserve(struct pointer_map *map) {
-    if (map->count * 2 <= map->mask)
-        return ERR_OK;
+static __attribute__((noinline)) enum err map_grow(struct pointer_map *map) {
     struct pointer_map larger;
     if (map_init(&larger, 64 - map->shift + LINE_LOG2 + 1, map->details != NULL))
         return ERR_NOMEM;
@@ -137,6 +135,10 @@ static enum err map_reserve(struct pointer_map *map) {
     map_free(map);
     *map = larger;
     return ERR_OK;
+}
+
+static inline enum err map_reserve(struct pointer_map *map) {
+    return map->count * 2 <= map->mask ? ERR_OK : map_grow(map);
 }
 
 enum err namer_create(const struct record_output *output, struct namer **out) {
@@ -256,16 +258,26 @@ static enum err threads_reserve(struct namer *namer, uint64_t serial) {
     return ERR_OK;
 }
 
-static enum err event_push(struct namer *namer, const struct event *event, struct diag *diag) {
+/* Field by field: copied as a whole, an event that was just put together in pieces makes the processor wait for them.
+ */
+static inline __attribute__((always_inline)) enum err event_push(struct namer *namer, const struct event *event,
+                                                                 struct diag *diag) {
     namer->times_ns[namer->run_count] = namer->now_ns & namer->time_mask;
-    namer->run[namer->run_count++] = *event;
+    struct event *to = &namer->run[namer->run_count++];
+    to->size_bytes = event->size_bytes;
+    to->block = event->block;
+    to->thread = event->thread;
+    to->kind = event->kind;
+    to->domain = event->domain;
+    to->align_log2 = event->align_log2;
+    to->reserved = 0;
     namer->counts.event_count++;
     namer->counts.operation_count += (uint64_t)event_is_operation(event->kind);
     return namer->run_count == EVENTS_PER_RUN ? namer_flush(namer, diag) : ERR_OK;
 }
 
 /* The block at `pointer` ends. */
-static struct named_block block_end(struct namer *namer, uint64_t pointer) {
+static inline struct named_block block_end(struct namer *namer, uint64_t pointer) {
     struct live_pointer *entry = map_find(&namer->map, pointer);
     struct named_block ended = {0};
     if (!entry->pointer) {
@@ -279,44 +291,47 @@ static struct named_block block_end(struct namer *namer, uint64_t pointer) {
     return ended;
 }
 
-static enum err block_insert(struct namer *namer, uint64_t pointer, const struct named_block *block) {
-    if (map_reserve(&namer->map))
-        return ERR_NOMEM;
-    struct live_pointer *entry = map_find(&namer->map, pointer);
+static inline void entry_fill(struct namer *namer, struct live_pointer *entry, uint64_t pointer,
+                              const struct named_block *block) {
+    namer->map.count += !entry->pointer;
     *entry = (struct live_pointer){pointer, block->name};
     if (namer->map.details)
         namer->map.details[entry - namer->map.entries] = block->detail;
-    namer->map.count++;
+}
+
+static enum err block_insert(struct namer *namer, uint64_t pointer, const struct named_block *block) {
+    if (map_reserve(&namer->map))
+        return ERR_NOMEM;
+    entry_fill(namer, map_find(&namer->map, pointer), pointer, block);
     return ERR_OK;
 }
 
 /* An address that is handed out while we hold it for live was freed behind our back: say so, and let it go first. */
-static enum err block_clear(struct namer *namer, uint64_t pointer, uint32_t number, struct diag *diag) {
-    struct live_pointer *entry = map_find(&namer->map, pointer);
-    if (!entry->pointer)
-        return ERR_OK;
-    struct event event = {.kind = EVENT_FREE, .thread = number, .block = entry->name};
-    map_remove(&namer->map, entry);
+static __attribute__((noinline)) enum err block_let_go(struct namer *namer, uint64_t name, uint32_t number,
+                                                       struct diag *diag) {
+    struct event event = {.kind = EVENT_FREE, .thread = number, .block = name};
     namer->counts.missed_free_count++;
     return event_push(namer, &event, diag);
 }
 
 /* `domain` is the block's own: that of the event may be left out. */
-static enum err block_make(struct namer *namer, struct named_thread *thread, struct event *event, uint64_t pointer,
-                           unsigned domain, struct diag *diag) {
-    enum err err = block_clear(namer, pointer, event->thread, diag);
-    if (err)
-        return err;
+static inline enum err block_make(struct namer *namer, struct named_thread *thread, struct event *event,
+                                  uint64_t pointer, unsigned domain, struct diag *diag) {
     if (event->size_bytes > EVENT_SIZE_MAX)
         return diag_set(diag, ERR_CHILD, NULL, "the recorder's shared memory holds a request of %" PRIu64 " bytes",
                         event->size_bytes);
+    if (map_reserve(&namer->map))
+        return diag_set(diag, ERR_NOMEM, NULL, "out of memory while following %" PRIu64 " live blocks",
+                        namer->map.count);
+    struct live_pointer *entry = map_find(&namer->map, pointer);
+    enum err err = entry->pointer ? block_let_go(namer, entry->name, event->thread, diag) : ERR_OK;
+    if (err)
+        return err;
     unsigned kind = event->kind == EVENT_REALLOC ? EVENT_MALLOC : event->kind;
     const struct named_block block = {
         event_block_name(event->thread, ++thread->births),
         {live_shape(kind, domain, event->align_log2, event->size_bytes), ++namer->birth_count}};
-    if (block_insert(namer, pointer, &block))
-        return diag_set(diag, ERR_NOMEM, NULL, "out of memory while following %" PRIu64 " live blocks",
-                        namer->map.count);
+    entry_fill(namer, entry, pointer, &block);
     return event_push(namer, event, diag);
 }
 
@@ -332,7 +347,7 @@ static struct named_block pending_pop(struct named_thread *thread) {
     return thread->pending_count ? thread->pending[--thread->pending_count] : (struct named_block){0};
 }
 
-static enum err block_free(struct namer *namer, struct event *event, uint64_t pointer, struct diag *diag) {
+static inline enum err block_free(struct namer *namer, struct event *event, uint64_t pointer, struct diag *diag) {
     event->kind = EVENT_FREE;
     event->domain = pointer ? 0 : event->domain;
     event->size_bytes = 0;
@@ -363,8 +378,8 @@ static enum err realloc_finish(struct namer *namer, struct named_thread *thread,
     return block_make(namer, thread, event, pointer, domain, diag);
 }
 
-static enum err record_apply(struct namer *namer, struct named_thread *thread, const struct merged_record *record,
-                             struct diag *diag) {
+static inline enum err record_apply(struct namer *namer, struct named_thread *thread,
+                                    const struct merged_record *record, struct diag *diag) {
     static const uint8_t plain_kinds[RECORD_STAMPED_COUNT] = {[RECORD_MALLOC] = EVENT_MALLOC,
                                                               [RECORD_CALLOC] = EVENT_CALLOC,
                                                               [RECORD_ALIGNED] = EVENT_ALIGNED_ALLOC,

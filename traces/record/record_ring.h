@@ -103,8 +103,21 @@ struct ring_control {
 
 #define RECORD_EXIT_NOTED ((uint32_t)1 << 31)
 
-/** How the events of an image are made. */
-enum record_mode { RECORD_MODE_OFF, RECORD_MODE_C, RECORD_MODE_DOMAINS };
+/** How the events of an image are made: bits. */
+enum record_mode {
+    RECORD_MODE_OFF = 0,
+    RECORD_MODE_C = 1,       /**< at malloc */
+    RECORD_MODE_DOMAINS = 2, /**< at CPython's three domains */
+    RECORD_MODE_MIXED = 3    /**< at both, for the interpreter came later: a nested call is one event, the outer one */
+};
+
+/** What to do with CPython. */
+enum record_python {
+    RECORD_PYTHON_DOMAINS, /**< its three domains */
+    RECORD_PYTHON_MALLOC,  /**< like any other program: what reaches malloc */
+    RECORD_PYTHON_OFF,     /**< a process that is CPython is not recorded */
+    RECORD_PYTHON_COUNT
+};
 
 /** What the times of events are read from. */
 enum record_time {
@@ -147,6 +160,9 @@ struct record_shared {
     _Atomic uint32_t mode;             /**< enum record_mode of the current image */
     _Atomic uint32_t hooks_lost;       /**< the interpreter has dropped our hooks (PYTHONMALLOC, -X dev) */
     _Atomic uint32_t malloc_elsewhere; /**< the program's malloc is not the interposed one: it brings its own */
+    _Atomic uint32_t python_left_out;  /**< the process is CPython, and RECORD_PYTHON_OFF holds */
+    _Atomic uint32_t python_late;      /**< an interpreter came later, and too late for hooks */
+    uint32_t python;                   /**< enum record_python; the recorder's wish */
     _Atomic uint32_t exec_pending;     /**< the target called exec, and the new image has not shown up yet */
 
     _Atomic uint32_t exit_note; /**< RECORD_EXIT_NOTED | code, once the process has called exit or _exit */
@@ -156,6 +172,7 @@ struct record_shared {
     char exec_path[RECORD_TEXT_BYTES];      /**< what exec was asked for */
     char python_version[RECORD_TEXT_BYTES]; /**< Py_GetVersion(), or empty */
     char libc_version[RECORD_TEXT_BYTES];
+    char allocator_path[RECORD_TEXT_BYTES]; /**< whose malloc the program has, where it is not the C library's */
 
     struct ring_control rings[RECORD_RING_COUNT_MAX];
 };

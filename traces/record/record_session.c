@@ -55,6 +55,7 @@ enum err session_create(const struct record_options *options, struct record_sess
     shared->ring_bytes = ring_bytes;
     shared->ring_count = ring_count;
     shared->recorder_pid = (uint32_t)getpid();
+    shared->python = options->python;
     shared->time = options->time;
     *out = (struct record_session){
         .shared = shared, .bytes = bytes, .fd = fd, .address_fd = fd, .shim_fd = -1, .started = time(NULL)};

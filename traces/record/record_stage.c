@@ -8,8 +8,9 @@
 #include <string.h>
 
 struct stage_run {
-    struct stage *stage; /* whose events these are */
-    size_t count;        /* 0: no events, but the sink's flush */
+    struct stage_run *next; /* of the queue, or of the free ones */
+    struct stage *stage;    /* whose events these are */
+    size_t count;           /* 0: no events, but the sink's flush */
     bool is_timed;
     struct event events[STAGE_RUN_EVENTS];
     uint64_t times_ns[STAGE_RUN_EVENTS];
@@ -21,8 +22,11 @@ struct stage_queue {
     pthread_mutex_t mutex;
     pthread_cond_t has_run;   /* told to the thread */
     pthread_cond_t has_space; /* told to those who put or flush */
-    uint64_t put_count;       /* runs ever put and taken off; a run is taken off after it has arrived */
-    uint64_t taken_count;
+    struct stage_run *first, *last;
+    struct stage_run *vacant; /* the last one used on top: while the sink keeps up, a few runs stay in the cache */
+    uint32_t run_top;         /* runs from here on have never been used */
+    uint32_t run_count;       /* in use */
+    bool is_late;             /* the sinks have been told that they are awaited */
     uint32_t user_count;
     bool is_closed;
     struct stage_run runs[STAGE_RUN_COUNT];
@@ -33,13 +37,20 @@ struct stage {
     struct event_sink sink;
     uint64_t queued_count; /* own runs in the queue */
     bool is_dropped;       /* nobody wants what is queued */
+    bool is_late;          /* what its sink was told last; the queue's thread alone looks at it */
     enum err err;          /* the sink's; once set, runs are taken off without being pushed */
     struct diag diag;
 };
 
-static void run_push(const struct stage_run *run) {
+/* A sink that falls behind is told before anybody has to wait for it, and when it has caught up. */
+enum { LATE_RUNS = STAGE_RUN_COUNT / 8, IN_TIME_RUNS = STAGE_RUN_COUNT / 64 };
+
+static void run_push(const struct stage_run *run, bool is_late) {
     struct stage *stage = run->stage;
     struct diag diag = {0};
+    if (stage->sink.press && is_late != stage->is_late)
+        stage->sink.press(stage->sink.ctx, is_late);
+    stage->is_late = is_late;
     const uint64_t *times_ns = run->is_timed ? run->times_ns : NULL;
     enum err err = run->count          ? event_sink_put(&stage->sink, run->events, times_ns, run->count, &diag)
                    : stage->sink.flush ? stage->sink.flush(stage->sink.ctx, &diag)
@@ -52,23 +63,33 @@ static void run_push(const struct stage_run *run) {
     pthread_mutex_unlock(&stage->queue->mutex);
 }
 
+/* The run has gone into the sink, or nowhere. The mutex is held. */
+static void run_release(struct stage_queue *queue, struct stage_run *run) {
+    run->stage->queued_count--;
+    run->next = queue->vacant;
+    queue->vacant = run;
+    queue->run_count--;
+    pthread_cond_signal(&queue->has_space);
+}
+
 static void *queue_thread(void *ctx) {
     struct stage_queue *queue = ctx;
     pthread_mutex_lock(&queue->mutex);
     for (;;) {
-        while (queue->taken_count == queue->put_count && !queue->is_closed)
+        while (!queue->first && !queue->is_closed)
             pthread_cond_wait(&queue->has_run, &queue->mutex);
         if (queue->is_closed)
             break;
-        struct stage_run *run = &queue->runs[queue->taken_count % STAGE_RUN_COUNT];
+        struct stage_run *run = queue->first;
+        queue->first = run->next;
         bool is_wanted = !run->stage->err && !run->stage->is_dropped;
+        queue->is_late = queue->run_count > (queue->is_late ? IN_TIME_RUNS : LATE_RUNS);
+        bool is_late = queue->is_late;
         pthread_mutex_unlock(&queue->mutex);
         if (is_wanted)
-            run_push(run);
+            run_push(run, is_late);
         pthread_mutex_lock(&queue->mutex);
-        queue->taken_count++;
-        run->stage->queued_count--;
-        pthread_cond_signal(&queue->has_space);
+        run_release(queue, run);
     }
     pthread_mutex_unlock(&queue->mutex);
     return NULL;
@@ -141,6 +162,7 @@ void stage_begin(struct stage *stage, struct event_sink sink) {
     pthread_mutex_lock(&stage->queue->mutex);
     assert(stage->queued_count == 0);
     stage->sink = sink;
+    stage->is_late = false;
     pthread_mutex_unlock(&stage->queue->mutex);
 }
 
@@ -150,17 +172,38 @@ static enum err error_tell(const struct stage *stage, struct diag *diag) {
     return stage->err;
 }
 
+/* Waits for a run that is free. The mutex is held. */
+static struct stage_run *run_take(struct stage_queue *queue) {
+    while (!queue->vacant && queue->run_top == STAGE_RUN_COUNT)
+        pthread_cond_wait(&queue->has_space, &queue->mutex);
+    struct stage_run *run = queue->vacant;
+    if (!run)
+        return &queue->runs[queue->run_top++];
+    queue->vacant = run->next;
+    return run;
+}
+
+static void run_append(struct stage_queue *queue, struct stage_run *run) {
+    run->next = NULL;
+    if (queue->first)
+        queue->last->next = run;
+    else
+        queue->first = run;
+    queue->last = run;
+    queue->run_count++;
+    run->stage->queued_count++;
+    pthread_cond_signal(&queue->has_run);
+}
+
 static enum err run_queue_timed(void *ctx, const struct event *events, const uint64_t *times_ns, size_t count,
                                 struct diag *diag) {
     struct stage *stage = ctx;
     struct stage_queue *queue = stage->queue;
     assert(count <= STAGE_RUN_EVENTS);
     pthread_mutex_lock(&queue->mutex);
-    while (queue->put_count - queue->taken_count == STAGE_RUN_COUNT)
-        pthread_cond_wait(&queue->has_space, &queue->mutex);
     enum err err = error_tell(stage, diag);
     if (!err) {
-        struct stage_run *run = &queue->runs[queue->put_count % STAGE_RUN_COUNT];
+        struct stage_run *run = run_take(queue);
         if (count)
             memcpy(run->events, events, count * sizeof *events);
         run->is_timed = times_ns != NULL;
@@ -168,9 +211,7 @@ static enum err run_queue_timed(void *ctx, const struct event *events, const uin
             memcpy(run->times_ns, times_ns, count * sizeof *times_ns);
         run->stage = stage;
         run->count = count;
-        stage->queued_count++;
-        queue->put_count++;
-        pthread_cond_signal(&queue->has_run);
+        run_append(queue, run);
     }
     pthread_mutex_unlock(&queue->mutex);
     return err;

@@ -6,8 +6,11 @@
  * on its normal road, keeps errno, and owns no file descriptor after start.
  *
  *     shim_libc.c   the interposed malloc family
+ *     shim_cxx.c    operator new and delete, where an allocator has its own
  *     shim_python.c CPython's three domains
  *     shim_arenas.c where its arenas lie, and its own statistics
+ *     shim_loader.c libraries that are opened late
+ *     shim_bind.c   changes what an object's calls are bound to
  *     shim_exec.c   the exec family: tells the recorder that an image is about to be replaced
  *     shim_process.c  forks, children, ends: the tree of processes, when somebody follows it
  *     shim_ring.c   events into rings; threads
@@ -17,6 +20,7 @@
 #ifndef MMREPLAY_TRACES_RECORD_SHIM_H
 #define MMREPLAY_TRACES_RECORD_SHIM_H
 
+#include <dlfcn.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,8 +35,9 @@ enum shim_mode {
     SHIM_OFF = RECORD_MODE_OFF, /* must be 0: what the gate's page reads as in the child of a fork */
     SHIM_C = RECORD_MODE_C,
     SHIM_DOMAINS = RECORD_MODE_DOMAINS,
-    SHIM_UNSTARTED,
-    SHIM_STARTING
+    SHIM_MIXED = RECORD_MODE_MIXED,
+    SHIM_UNSTARTED = 4,
+    SHIM_STARTING = 8
 };
 
 /* Lives in a page of its own that the kernel empties in the child of any kind of fork (MADV_WIPEONFORK). */
@@ -45,17 +50,17 @@ struct shim_ring {
     struct ring_control *control; /* NULL: none claimed */
     struct ring_record *records;
     uint64_t head;
-    uint64_t limit;   /* may write below this position without looking at the recorder's again */
-    uint64_t time_ns; /* what the last RECORD_CLOCK said */
+    uint64_t fast_limit; /* a record below this position needs nothing but to be written; see ring_fast_set */
+    uint64_t limit;      /* may write below this position without looking at the recorder's again */
+    uint64_t time_ns;    /* what the last RECORD_CLOCK said */
 };
 
 /* A signal handler that interrupts the writing of a record writes to the ring of the next level. */
 enum { SHIM_LEVELS = 4 };
 
+/* The first line of the cache is all that an ordinary event needs. */
 struct shim_thread {
-    struct shim_ring rings[SHIM_LEVELS];
-    uint64_t serial; /* 0: has made no event yet */
-    volatile uint32_t level;
+    _Alignas(64) volatile uint32_t level;
     volatile uint32_t inside; /* depth of calls into the allocator */
     uint8_t is_announced;
     uint8_t is_ended;
@@ -63,6 +68,8 @@ struct shim_thread {
     uint8_t was_probed;
     uint8_t destructor_round;
     uint8_t is_claiming;
+    struct shim_ring rings[SHIM_LEVELS];
+    uint64_t serial;      /* 0: has made no event yet */
     uint64_t fork_number; /* of the fork under way; 0: none */
 };
 
@@ -71,11 +78,15 @@ struct shim_real {
     void *(*calloc)(size_t, size_t);
     void *(*realloc)(void *, size_t);
     void (*free)(void *);
+    void (*free_sized)(void *, size_t);
+    void (*free_aligned_sized)(void *, size_t, size_t);
     int (*posix_memalign)(void **, size_t, size_t);
     void *(*aligned_alloc)(size_t, size_t);
     void *(*memalign)(size_t, size_t);
     void *(*valloc)(size_t);
     void *(*pvalloc)(size_t);
+    void *(*reallocarray)(void *, size_t, size_t); /* only to know it again; never called */
+    void *(*dlopen)(const char *, int);
     int (*execve)(const char *, char *const[], char *const[]);
     int (*execvpe)(const char *, char *const[], char *const[]);
     int (*fexecve)(int, char *const[], char *const[]);
@@ -92,6 +103,7 @@ struct shim {
     int (*clock_read)(clockid_t, struct timespec *); /* NULL: events have no times */
     _Atomic uint32_t *recorder_life;                 /* tells when it has died */
     struct shim_real real;
+    struct shim_real second; /* behind __libc_malloc and its sisters; some are NULL */
 };
 
 extern struct shim shim;
@@ -134,7 +146,7 @@ bool shim_process_wake(void);
 /* Events of this mode are recorded; asked once per call, because in the child of a fork it may open the gate. */
 static inline bool shim_is_on(unsigned wanted) {
     unsigned mode = shim_mode();
-    return __builtin_expect(mode == wanted, 1) || (mode == SHIM_OFF && shim_process_wake() && shim_mode() == wanted);
+    return __builtin_expect(mode & wanted, 1) || (mode == SHIM_OFF && shim_process_wake() && (shim_mode() & wanted));
 }
 
 /* `pid` is about to become the program `path`; NULL: no, it is not. */
@@ -143,8 +155,39 @@ void shim_process_exec(uint32_t pid, uint32_t parent_pid, const char *path);
 /* The program was told "no memory". */
 void shim_refused(void);
 
-/* True when the process has CPython's allocator interface; then its three domains are hooked. */
-bool shim_python_hook(void);
+/* True when the process has CPython's allocator interface. */
+bool shim_python_is_here(void);
+
+/* Hooks the three domains of the interpreter that was found. */
+void shim_python_hook(void);
+
+/* A library has been opened: an interpreter in it that is not initialised yet is hooked. */
+void shim_python_arrive(void *library);
+
+/* A function that calls may be bound to, and the one that they shall be bound to instead. */
+struct shim_binding {
+    const char *name;
+    uintptr_t from; /* 0: absent */
+    uintptr_t to;
+    bool takes_unresolved; /* also entries that the loader would resolve at the first call */
+};
+
+/* Rebinds the calls of every loaded object but this one and the one at `real_base` (dli_fbase). */
+void shim_rebind(const struct shim_binding *bindings, size_t count, const void *real_base);
+
+/* C23; not in every C library's headers. */
+void free_sized(void *block, size_t bytes);
+void free_aligned_sized(void *block, size_t align, size_t bytes);
+
+/*
+ * Calls of the malloc family that go past the shim come by it from now on.
+ * @param takes_unresolved the first malloc in the loader's order is not ours: what it would resolve goes past us, too.
+ */
+void shim_family_rebind(bool takes_unresolved);
+
+/* Brings operator new and delete by the shim, if they do not come by malloc; the second, again after a dlopen. */
+void shim_cxx_start(void);
+void shim_cxx_rebind(void);
 
 /* Sees the arenas of the CPython in the library `where` from here on, as far as it exports how. */
 void shim_arenas_hook(void *where);
@@ -169,6 +212,12 @@ static inline void shim_enter(void) {
 
 static inline bool shim_leave(void) {
     return --shim_thread.inside == 0;
+}
+
+/* A name that we looked for and that is not there is not the program's error. The second call frees the text. */
+static inline void shim_dlerror_clear(void) {
+    dlerror();
+    dlerror();
 }
 
 static inline void shim_text_copy(char *out, const char *text) {

@@ -36,17 +36,21 @@ static size_t boot_size(const void *block) {
 }
 
 /* For calls that are not recorded: starts the shim if this is the first; looks after the child of a fork. */
-static bool is_recorded(void) {
-    unsigned mode = shim_mode();
-    if (__builtin_expect(mode == SHIM_C, 1))
-        return shim_is_outermost();
+static __attribute__((noinline)) bool is_recorded_after_all(unsigned mode) {
     if (mode == SHIM_UNSTARTED) {
         shim_start();
-        return shim_mode() == SHIM_C;
+        return shim_mode() & SHIM_C;
     }
     if (mode == SHIM_STARTING && shim_thread.is_probing)
         shim_thread.was_probed = 1;
-    return mode == SHIM_OFF && shim_process_wake() && shim_mode() == SHIM_C && shim_is_outermost();
+    return mode == SHIM_OFF && shim_process_wake() && (shim_mode() & SHIM_C) && shim_is_outermost();
+}
+
+static inline bool is_recorded(void) {
+    unsigned mode = shim_mode();
+    if (__builtin_expect(mode & SHIM_C, 1))
+        return shim_is_outermost();
+    return mode != SHIM_DOMAINS && is_recorded_after_all(mode);
 }
 
 /* The end of a bracketed call that makes a block. */
@@ -66,56 +70,64 @@ static unsigned align_log2_of(size_t align) {
     return log2;
 }
 
-SHIM_EXPORT void *malloc(size_t bytes) {
+/*
+ * Each entry point is here twice: under its usual name, and for glibc's second name (__libc_malloc), which wrappers of
+ * malloc call. `real` is the set of functions behind the name. Never through the public names: those may be the
+ * program's own.
+ */
+static inline void *malloc_by(const struct shim_real *real, size_t bytes) {
     if (!is_recorded())
-        return shim.real.malloc ? shim.real.malloc(bytes) : boot_malloc(bytes);
+        return real->malloc ? real->malloc(bytes) : boot_malloc(bytes);
     shim_enter();
-    void *block = shim.real.malloc(bytes);
+    void *block = real->malloc(bytes);
     block_made(RECORD_MALLOC, block, bytes, 0);
     return block;
 }
 
-SHIM_EXPORT void *calloc(size_t count, size_t bytes) {
+static inline void *calloc_by(const struct shim_real *real, size_t count, size_t bytes) {
     if (!is_recorded()) {
         size_t total;
-        if (shim.real.malloc)
-            return shim.real.calloc(count, bytes);
+        if (real->malloc)
+            return real->calloc(count, bytes);
         return __builtin_mul_overflow(count, bytes, &total) ? NULL : boot_malloc(total);
     }
     shim_enter();
-    void *block = shim.real.calloc(count, bytes);
+    void *block = real->calloc(count, bytes);
     block_made(RECORD_CALLOC, block, count * bytes, 0);
     return block;
 }
 
-SHIM_EXPORT void free(void *block) {
+/* Before a call that gives a block back; false: it is not the allocator's, or there is none yet. */
+static inline bool block_ends(const struct shim_real *real, const void *block) {
     if (__builtin_expect(boot_owns(block), 0))
+        return false;
+    if (is_recorded())
+        shim_event(RECORD_FREE, DOMAIN_C, (uintptr_t)block, 0, 0);
+    return real->free != NULL;
+}
+
+static inline void free_by(const struct shim_real *real, void *block) {
+    if (!block_ends(real, block))
         return;
-    if (!is_recorded()) {
-        if (shim.real.free)
-            shim.real.free(block);
-        return;
-    }
-    shim_event(RECORD_FREE, DOMAIN_C, (uintptr_t)block, 0, 0);
     shim_enter();
-    shim.real.free(block);
+    real->free(block);
     shim_leave();
 }
 
-static void *boot_realloc(void *block, size_t bytes) {
-    void *moved = shim.real.malloc ? malloc(bytes) : boot_malloc(bytes);
+static void *boot_realloc(const struct shim_real *real, void *block, size_t bytes) {
+    void *moved = malloc_by(real, bytes);
     size_t old_bytes = block ? boot_size(block) : 0;
     if (moved && old_bytes)
         memcpy(moved, block, old_bytes < bytes ? old_bytes : bytes);
     return moved;
 }
 
-static void *recorded_realloc(void *block, size_t bytes) {
+static void *recorded_realloc(const struct shim_real *real, void *block, size_t bytes) {
     if (block)
         shim_event(RECORD_REALLOC_BEGIN, DOMAIN_C, (uintptr_t)block, 0, 0);
     uintptr_t old = (uintptr_t)block;
     shim_enter();
-    void *moved = shim.real.realloc(block, bytes);
+    void *moved = real->realloc(block, bytes);
     if (!old) {
         block_made(RECORD_REALLOC_NEW, moved, bytes, 0);
         return moved;
@@ -132,23 +144,102 @@ static void *recorded_realloc(void *block, size_t bytes) {
     return moved;
 }
 
-SHIM_EXPORT void *realloc(void *block, size_t bytes) {
+static inline void *realloc_by(const struct shim_real *real, void *block, size_t bytes) {
     if (__builtin_expect(boot_owns(block), 0))
-        return boot_realloc(block, bytes);
+        return boot_realloc(real, block, bytes);
     if (is_recorded())
-        return recorded_realloc(block, bytes);
-    return shim.real.malloc ? shim.real.realloc(block, bytes) : boot_realloc(block, bytes);
+        return recorded_realloc(real, block, bytes);
+    return real->malloc ? real->realloc(block, bytes) : boot_realloc(real, block, bytes);
+}
+
+/*
+ * The end of a call that makes an aligned block: `bytes` and `align` as the program sees them. A senseless alignment
+ * (EINVAL) is not a request that was refused.
+ */
+static void *aligned_made(bool recorded, void *block, size_t bytes, size_t align) {
+    if (recorded && (block || errno != EINVAL))
+        block_made(RECORD_ALIGNED, block, bytes, align_log2_of(align));
+    else
+        shim_leave();
+    return block;
+}
+
+static void *none_yet(void) {
+    errno = ENOMEM;
+    return NULL;
+}
+
+static inline void *aligned_by(void *(*const *real)(size_t, size_t), size_t align, size_t bytes) {
+    bool recorded = is_recorded(); /* may find the real functions */
+    if (!*real)
+        return none_yet();
+    shim_enter();
+    return aligned_made(recorded, (*real)(align, bytes), bytes, align);
+}
+
+static inline void *paged_by(void *(*const *real)(size_t), size_t bytes, size_t rounding) {
+    bool recorded = is_recorded();
+    if (!*real)
+        return none_yet();
+    shim_enter();
+    void *block = (*real)(bytes);
+    return aligned_made(recorded, block, block ? (bytes + rounding - 1) / rounding * rounding : bytes,
+                        (size_t)getpagesize());
+}
+
+SHIM_EXPORT void *malloc(size_t bytes) {
+    return malloc_by(&shim.real, bytes);
+}
+
+SHIM_EXPORT void *calloc(size_t count, size_t bytes) {
+    return calloc_by(&shim.real, count, bytes);
+}
+
+SHIM_EXPORT void free(void *block) {
+    free_by(&shim.real, block);
+}
+
+SHIM_EXPORT void *realloc(void *block, size_t bytes) {
+    return realloc_by(&shim.real, block, bytes);
 }
 
 SHIM_EXPORT void *reallocarray(void *block, size_t count, size_t bytes) {
     size_t total;
     if (__builtin_mul_overflow(count, bytes, &total)) {
-        if (shim_mode() == SHIM_C)
+        if (shim_mode() & SHIM_C)
             shim_refused();
-        errno = ENOMEM;
-        return NULL;
+        return none_yet();
     }
-    return realloc(block, total);
+    return realloc_by(&shim.real, block, total);
+}
+
+/* C23. Here even where the C library has them not yet: a program may ask for them by dlsym, or weakly. */
+SHIM_EXPORT void free_sized(void *block, size_t bytes) {
+    if (!block_ends(&shim.real, block))
+        return;
+    shim_enter();
+    if (shim.real.free_sized)
+        shim.real.free_sized(block, bytes);
+    else
+        shim.real.free(block);
+    shim_leave();
+}
+
+SHIM_EXPORT void free_aligned_sized(void *block, size_t align, size_t bytes) {
+    if (!block_ends(&shim.real, block))
+        return;
+    shim_enter();
+    if (shim.real.free_aligned_sized)
+        shim.real.free_aligned_sized(block, align, bytes);
+    else
+        shim.real.free(block);
+    shim_leave();
+}
+
+/* Gone from glibc's headers since 2.26; programs that were linked before still call it. */
+SHIM_EXPORT void cfree(void *block);
+SHIM_EXPORT void cfree(void *block) {
+    free_by(&shim.real, block);
 }
 
 SHIM_EXPORT int posix_memalign(void **out, size_t align, size_t bytes) {
@@ -164,37 +255,33 @@ SHIM_EXPORT int posix_memalign(void **out, size_t align, size_t bytes) {
     return failure;
 }
 
-/* The end of a call that makes an aligned block: `bytes` and `align` as the program sees them. */
-static void *aligned_made(bool recorded, void *block, size_t bytes, size_t align) {
-    if (recorded)
-        block_made(RECORD_ALIGNED, block, bytes, align_log2_of(align));
-    else
-        shim_leave();
-    return block;
-}
-
 SHIM_EXPORT void *aligned_alloc(size_t align, size_t bytes) {
-    bool recorded = is_recorded();
-    shim_enter();
-    return aligned_made(recorded, shim.real.aligned_alloc ? shim.real.aligned_alloc(align, bytes) : NULL, bytes, align);
+    return aligned_by(&shim.real.aligned_alloc, align, bytes);
 }
 
 SHIM_EXPORT void *memalign(size_t align, size_t bytes) {
-    bool recorded = is_recorded();
-    shim_enter();
-    return aligned_made(recorded, shim.real.memalign ? shim.real.memalign(align, bytes) : NULL, bytes, align);
+    return aligned_by(&shim.real.memalign, align, bytes);
 }
 
 SHIM_EXPORT void *valloc(size_t bytes) {
-    bool recorded = is_recorded();
-    shim_enter();
-    return aligned_made(recorded, shim.real.valloc ? shim.real.valloc(bytes) : NULL, bytes, (size_t)getpagesize());
+    return paged_by(&shim.real.valloc, bytes, 1);
 }
 
 SHIM_EXPORT void *pvalloc(size_t bytes) {
-    bool recorded = is_recorded();
-    size_t page = (size_t)getpagesize();
-    shim_enter();
-    return aligned_made(recorded, shim.real.pvalloc ? shim.real.pvalloc(bytes) : NULL, (bytes + page - 1) / page * page,
-                        page);
+    return paged_by(&shim.real.pvalloc, bytes, (size_t)getpagesize());
 }
+
+#define SECOND_NAME(type, name, parameters, call)                                                                      \
+    SHIM_EXPORT type name parameters;                                                                                  \
+    SHIM_EXPORT type name parameters {                                                                                 \
+        call;                                                                                                          \
+    }
+
+SECOND_NAME(void *, __libc_malloc, (size_t bytes), return malloc_by(&shim.second, bytes))
+SECOND_NAME(void *, __libc_calloc, (size_t count, size_t bytes), return calloc_by(&shim.second, count, bytes))
+SECOND_NAME(void *, __libc_realloc, (void *block, size_t bytes), return realloc_by(&shim.second, block, bytes))
+SECOND_NAME(void *, __libc_memalign, (size_t align, size_t bytes),
+            return aligned_by(&shim.second.memalign, align, bytes))
+SECOND_NAME(void *, __libc_valloc, (size_t bytes), return paged_by(&shim.second.valloc, bytes, 1))
+SECOND_NAME(void *, __libc_pvalloc, (size_t bytes), return paged_by(&shim.second.pvalloc, bytes, (size_t)getpagesize()))
+SECOND_NAME(void, __libc_free, (void *block), free_by(&shim.second, block))

@@ -222,6 +222,7 @@ static void image_take_over(struct record_shared *to, const struct record_shared
     memcpy(to->image_path, from->image_path, sizeof to->image_path);
     memcpy(to->python_version, from->python_version, sizeof to->python_version);
     memcpy(to->libc_version, from->libc_version, sizeof to->libc_version);
+    memcpy(to->allocator_path, from->allocator_path, sizeof to->allocator_path);
     memcpy(to->command, from->command, sizeof to->command);
     to->command_bytes = from->command_bytes;
     atomic_store(&to->malloc_elsewhere, atomic_load(&from->malloc_elsewhere));

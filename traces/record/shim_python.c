@@ -1,6 +1,8 @@
 #include "traces/record/shim.h"
 
 #include <dlfcn.h>
+#include <link.h>
+#include <string.h>
 
 /* The public layout of PyMemAllocatorEx (Python.h, since 3.5); declared here so that no CPython headers are needed. */
 struct python_allocator {
@@ -20,10 +22,6 @@ struct domain_hook {
 };
 
 static struct domain_hook hooks[PYTHON_DOMAIN_COUNT];
-static void (*python_allocator_get)(int, struct python_allocator *);
-static void (*python_allocator_set)(int, struct python_allocator *);
-static void *(*python_raw_malloc)(size_t);
-static void (*python_raw_free)(void *);
 
 static inline bool is_recorded(void) {
     return shim_is_outermost() && shim_is_on(SHIM_DOMAINS);
@@ -88,45 +86,122 @@ static void hook_free(void *ctx, void *block) {
     shim_leave();
 }
 
-bool shim_python_hook(void) {
+/* What is needed of an interpreter; all of it, or it is none. */
+static struct python {
+    void *where; /* the handle of dlsym */
+    void (*allocator_get)(int, struct python_allocator *);
+    void (*allocator_set)(int, struct python_allocator *);
     const char *(*version_get)(void);
-    *(void **)&python_allocator_get = dlsym(RTLD_DEFAULT, "PyMem_GetAllocator");
-    *(void **)&python_allocator_set = dlsym(RTLD_DEFAULT, "PyMem_SetAllocator");
-    *(void **)&version_get = dlsym(RTLD_DEFAULT, "Py_GetVersion");
-    *(void **)&python_raw_malloc = dlsym(RTLD_DEFAULT, "PyMem_RawMalloc");
-    *(void **)&python_raw_free = dlsym(RTLD_DEFAULT, "PyMem_RawFree");
-    if (!python_allocator_get || !python_allocator_set || !version_get || !python_raw_malloc || !python_raw_free)
+    int (*is_initialized)(void);
+    void *(*raw_malloc)(size_t);
+    void (*raw_free)(void *);
+} python;
+
+static bool python_find(void *where, struct python *out) {
+    struct python found = {.where = where};
+    *(void **)&found.allocator_get = dlsym(where, "PyMem_GetAllocator");
+    *(void **)&found.allocator_set = dlsym(where, "PyMem_SetAllocator");
+    *(void **)&found.version_get = dlsym(where, "Py_GetVersion");
+    *(void **)&found.is_initialized = dlsym(where, "Py_IsInitialized");
+    *(void **)&found.raw_malloc = dlsym(where, "PyMem_RawMalloc");
+    *(void **)&found.raw_free = dlsym(where, "PyMem_RawFree");
+    shim_dlerror_clear();
+    if (!found.allocator_get || !found.allocator_set || !found.version_get || !found.raw_malloc || !found.raw_free)
         return false;
-    shim_text_copy(shim.shared->python_version, version_get());
+    *out = found;
+    return true;
+}
+
+bool shim_python_is_here(void) {
+    if (!python_find(RTLD_DEFAULT, &python))
+        return false;
+    shim_text_copy(shim.shared->python_version, python.version_get());
+    return true;
+}
+
+void shim_python_hook(void) {
     for (int domain = 0; domain < PYTHON_DOMAIN_COUNT; domain++) {
-        python_allocator_get(domain, &hooks[domain].next);
+        python.allocator_get(domain, &hooks[domain].next);
         hooks[domain].domain = DOMAIN_RAW + (unsigned)domain;
         struct python_allocator ours = {&hooks[domain], hook_malloc, hook_calloc, hook_realloc, hook_free};
-        python_allocator_set(domain, &ours);
+        python.allocator_set(domain, &ours);
     }
-    shim_arenas_hook(RTLD_DEFAULT);
-    return true;
+    shim_arenas_hook(python.where);
 }
 
 bool shim_python_bare(void (*call)(void)) {
     enum { DOMAIN = DOMAIN_OBJ - DOMAIN_RAW };
     struct python_allocator current;
-    python_allocator_get(DOMAIN, &current);
+    python.allocator_get(DOMAIN, &current);
     if (current.malloc != hook_malloc)
         return false;
-    python_allocator_set(DOMAIN, &hooks[DOMAIN].next);
+    python.allocator_set(DOMAIN, &hooks[DOMAIN].next);
     call();
-    python_allocator_set(DOMAIN, &current);
+    python.allocator_set(DOMAIN, &current);
     return true;
+}
+
+/* Whether the interpreter in `library` is a new one, which takes hooks. */
+static bool python_is_hookable(void *library) {
+    struct python_allocator current;
+    struct python found;
+    if (!python_find(library, &found))
+        return false;
+    found.allocator_get(0, &current);
+    if (current.malloc == hook_malloc)
+        return false;
+    if (!found.is_initialized || found.is_initialized()) {
+        atomic_store(&shim.shared->python_late, 1);
+        return false;
+    }
+    python = found;
+    return true;
+}
+
+/*
+ * An embedded interpreter. Its blocks are named by domain from here on; what the program itself takes from malloc goes
+ * on being recorded. What looking takes and gives back is not the program's: hence the bracket.
+ */
+void shim_python_arrive(void *library) {
+    if (!(shim_mode() & SHIM_C) || shim.shared->python != RECORD_PYTHON_DOMAINS)
+        return;
+    shim_enter();
+    if (python_is_hookable(library)) {
+        shim_text_copy(shim.shared->python_version, python.version_get());
+        shim_python_hook();
+        shim_dlerror_clear();
+        atomic_store(&shim.shared->mode, SHIM_MIXED);
+        atomic_store(&shim.gate->mode, SHIM_MIXED);
+    }
+    shim_leave();
+}
+
+/* An interpreter that nobody told us of: one that came by a plain name along a run path, or was closed again. */
+static int interpreter_look(struct dl_phdr_info *info, size_t bytes, void *ctx) {
+    (void)bytes, (void)ctx;
+    const char *slash = strrchr(info->dlpi_name, '/');
+    if (slash && strncmp(slash, "/libpython", 10) == 0)
+        atomic_store(&shim.shared->python_late, 1);
+    return 0;
+}
+
+/* False once the interpreter's library has been closed. */
+static bool python_is_loaded(void) {
+    Dl_info info;
+    return dladdr(*(void **)&python.raw_malloc, &info) && info.dli_sname &&
+           strcmp(info.dli_sname, "PyMem_RawMalloc") == 0;
 }
 
 /* PYTHONMALLOC and -X dev put the interpreter's own allocators back: ask at the end whether a call still comes by. */
 __attribute__((destructor)) static void hooks_probe(void) {
-    if (shim_mode() != SHIM_DOMAINS)
+    unsigned mode = shim_mode();
+    if (mode == SHIM_C && shim.shared->python == RECORD_PYTHON_DOMAINS)
+        dl_iterate_phdr(interpreter_look, NULL);
+    if (!(mode & SHIM_DOMAINS) || !python_is_loaded())
         return;
     shim_thread.was_probed = 0;
     shim_thread.is_probing = 1;
-    python_raw_free(python_raw_malloc(1));
+    python.raw_free(python.raw_malloc(1));
     shim_thread.is_probing = 0;
     if (!shim_thread.was_probed)
         atomic_store(&shim.shared->hooks_lost, 1);

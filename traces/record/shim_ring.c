@@ -27,7 +27,7 @@ static _Atomic uint32_t commons_owner; /* tid; 0 = free */
 
 enum { WAIT_NS = 20 * 1000 * 1000, RECORDS_PER_EVENT = 3 };
 
-static uint64_t stamp_take(void) {
+static inline uint64_t stamp_take(void) {
     _Atomic uint64_t *counter = &shim.shared->stamp;
 #ifdef __x86_64__
     /* One instruction without the bus lock: a signal handler cannot come in between, and there is no other thread. */
@@ -140,7 +140,7 @@ static bool ring_claim(struct shim_ring *ring) {
         ring_top_raise(i + 1);
         ring->records = (struct ring_record *)((char *)shared + record_ring_offset(shared, i));
         ring->head = atomic_load_explicit(&control->head, memory_order_relaxed);
-        ring->limit = 0;
+        ring->limit = ring->fast_limit = 0;
         ring->time_ns = UINT64_MAX;
         ring->control = control;
         return true;
@@ -155,14 +155,29 @@ static void ring_release(struct shim_ring *ring) {
         return;
     struct ring_control *control = ring->control;
     ring->control = NULL;
+    ring->fast_limit = 0;
     atomic_store(&control->owner_tid, 0);
     atomic_store_explicit(&control->state, RING_FREE, memory_order_release);
 }
 
 /* A ring that is not of the present memory: of the process that this one is a fork of. */
 static void ring_forget_foreign(struct shim_ring *ring) {
-    if (ring->control - shim.shared->rings >= RECORD_RING_COUNT_MAX || ring->control < shim.shared->rings)
+    if (ring->control - shim.shared->rings >= RECORD_RING_COUNT_MAX || ring->control < shim.shared->rings) {
         ring->control = NULL;
+        ring->fast_limit = 0;
+    }
+}
+
+/*
+ * After an event that took the long road: how far the short one leads. To where space has to be looked for, or one
+ * before the position at which the recorder is looked after; nowhere while events have times.
+ */
+static void ring_fast_set(struct shim_ring *ring) {
+    uint64_t space_limit = ring->limit >= RECORDS_PER_EVENT ? ring->limit - RECORDS_PER_EVENT + 1 : 0;
+    uint64_t turn_limit = ring->head | (RECORD_WAKE_PERIOD - 1);
+    ring->fast_limit = space_limit < turn_limit ? space_limit : turn_limit;
+    if (shim.clock_read)
+        ring->fast_limit = 0;
 }
 
 static void ring_context(struct shim_ring *ring, uint64_t serial) {
@@ -261,7 +276,9 @@ static bool event_write(struct shim_thread *thread, uint32_t level, uint64_t wha
     if (__builtin_expect(level >= SHIM_LEVELS, 0))
         return false;
     struct shim_ring *ring = &thread->rings[level];
-    if (__builtin_expect(!ring->control, 0)) {
+    if (ring->control && !thread->is_announced)
+        ring_forget_foreign(ring);
+    if (!ring->control) {
         if (thread->is_ended)
             return late_write(what, size_bytes);
         if (!ring_open(thread, level))
@@ -282,19 +299,38 @@ static __attribute__((noinline)) void thread_announce(struct shim_thread *thread
     errno = saved;
 }
 
+static __attribute__((noinline)) void event_write_long(struct shim_thread *thread, uint32_t level, uint64_t what,
+                                                       uint64_t size_bytes) {
+    if (!event_write(thread, level, what, size_bytes) && shim_mode() != SHIM_OFF)
+        atomic_fetch_add_explicit(&shim.shared->lost_count, 1, memory_order_relaxed);
+    else if (level == 0 && thread->is_announced && thread->rings[0].control)
+        ring_fast_set(&thread->rings[0]);
+    atomic_signal_fence(memory_order_seq_cst);
+    thread->level = level;
+    if (!thread->is_announced)
+        thread_announce(thread);
+}
+
+/* The level is taken before anything is looked at: a signal handler that writes in between would make it stale. */
 void shim_event(unsigned kind, unsigned domain, uintptr_t pointer, size_t size_bytes, unsigned align_log2) {
     struct shim_thread *thread = &shim_thread;
+    struct shim_ring *ring = &thread->rings[0];
     uint64_t what = (pointer & RECORD_POINTER_MASK) | (uint64_t)kind << RECORD_KIND_SHIFT |
                     (uint64_t)domain << RECORD_DOMAIN_SHIFT | (uint64_t)align_log2 << RECORD_ALIGN_SHIFT;
     uint32_t level = thread->level;
     thread->level = level + 1;
     atomic_signal_fence(memory_order_seq_cst);
-    if (__builtin_expect(!event_write(thread, level, what, size_bytes), 0) && shim_mode() != SHIM_OFF)
-        atomic_fetch_add_explicit(&shim.shared->lost_count, 1, memory_order_relaxed);
+    uint64_t head = ring->head;
+    if (__builtin_expect(level != 0 || head >= ring->fast_limit || size_bytes > UINT32_MAX, 0)) {
+        event_write_long(thread, level, what, size_bytes);
+        return;
+    }
+    uint64_t how = (uint64_t)size_bytes << RECORD_HOW_SIZE_SHIFT | (uint32_t)stamp_take();
+    ring->records[head & shim.ring_mask] = (struct ring_record){.what = what, .how = how};
+    ring->head = head + 1;
+    atomic_store_explicit(&ring->control->head, head + 1, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
-    thread->level = level;
-    if (__builtin_expect(!thread->is_announced, 0))
-        thread_announce(thread);
+    thread->level = 0;
 }
 
 void shim_refused(void) {

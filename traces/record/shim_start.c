@@ -2,31 +2,60 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 static struct shim_gate boot_gate = {SHIM_UNSTARTED};
 struct shim shim = {.gate = &boot_gate};
 
-static void *symbol_find(const char *name) {
-    return dlsym(RTLD_NEXT, name);
+static bool is_our_own(const void *function) {
+    Dl_info theirs, ours;
+    return dladdr(function, &theirs) && dladdr(&shim, &ours) && theirs.dli_fbase == ours.dli_fbase;
 }
 
-/* malloc last: while it is NULL, requests (dlsym's own included) are served from the bootstrap area. */
+static bool finds_first; /* a library before us is the one whose functions are wanted */
+
+static void *symbol_find(const char *name) {
+    void *first = finds_first ? dlsym(RTLD_DEFAULT, name) : NULL;
+    return first && !is_our_own(first) ? first : dlsym(RTLD_NEXT, name);
+}
+
+/*
+ * malloc and free last: while they are NULL, requests (dlsym's own included) are served from the bootstrap area. Names
+ * that are not there leave an error text behind; it has to be gone before another preloaded library looks its own up.
+ */
 static void real_resolve(struct shim_real *real) {
-    *(void **)&real->free = symbol_find("free");
+    *(void **)&real->free_sized = symbol_find("free_sized");
+    *(void **)&real->free_aligned_sized = symbol_find("free_aligned_sized");
     *(void **)&real->realloc = symbol_find("realloc");
+    *(void **)&real->reallocarray = symbol_find("reallocarray");
     *(void **)&real->posix_memalign = symbol_find("posix_memalign");
     *(void **)&real->aligned_alloc = symbol_find("aligned_alloc");
     *(void **)&real->memalign = symbol_find("memalign");
     *(void **)&real->valloc = symbol_find("valloc");
     *(void **)&real->pvalloc = symbol_find("pvalloc");
+    *(void **)&real->dlopen = symbol_find("dlopen");
     *(void **)&real->execve = symbol_find("execve");
     *(void **)&real->execvpe = symbol_find("execvpe");
     *(void **)&real->fexecve = symbol_find("fexecve");
     *(void **)&real->calloc = symbol_find("calloc");
+    shim_dlerror_clear();
+    *(void **)&real->free = symbol_find("free");
     *(void **)&real->malloc = symbol_find("malloc");
+}
+
+static void second_resolve(struct shim_real *second) {
+    *(void **)&second->free = symbol_find("__libc_free");
+    *(void **)&second->realloc = symbol_find("__libc_realloc");
+    *(void **)&second->memalign = symbol_find("__libc_memalign");
+    *(void **)&second->valloc = symbol_find("__libc_valloc");
+    *(void **)&second->pvalloc = symbol_find("__libc_pvalloc");
+    *(void **)&second->calloc = symbol_find("__libc_calloc");
+    *(void **)&second->malloc = symbol_find("__libc_malloc");
 }
 
 /* A gate that closes itself in the child of a fork, however the child was made. NULL on kernels before 4.14. */
@@ -48,6 +77,8 @@ static void image_begin(struct record_shared *shared) {
         atomic_store(&shared->rings[i].state, RING_FREE);
     atomic_store(&shared->hooks_lost, 0);
     atomic_store(&shared->malloc_elsewhere, 0);
+    atomic_store(&shared->python_left_out, 0);
+    atomic_store(&shared->python_late, 0);
     atomic_store(&shared->refused_count, 0);
     atomic_store(&shared->lost_count, 0);
     atomic_store(&shared->fork_count, 0);
@@ -62,28 +93,94 @@ static void image_begin(struct record_shared *shared) {
     atomic_fetch_add(&shared->image_count, 1);
 }
 
-/*
- * Whether a malloc of the program comes by here: a program may bring its own. The address alone does not tell (that of
- * a fixed-address executable's jump table is the official one), so when it is not ours, it is called once.
- */
-static bool malloc_is_ours(void) {
-    Dl_info theirs, ours;
-    void *(*found_malloc)(size_t);
-    void (*found_free)(void *);
-    *(void **)&found_malloc = dlsym(RTLD_DEFAULT, "malloc");
-    *(void **)&found_free = dlsym(RTLD_DEFAULT, "free");
-    if (!found_malloc || !found_free)
-        return false;
-    if (dladdr(*(void **)&found_malloc, &theirs) && dladdr(&shim, &ours) && theirs.dli_fbase == ours.dli_fbase)
-        return true;
+/* Whether the malloc and free that the program uses come by here, seen by calling them once. */
+static bool malloc_comes_by(void *found_malloc, void *found_free) {
+    shim_thread.was_probed = 0;
     shim_thread.is_probing = 1;
-    found_free(found_malloc(1));
+    ((void (*)(void *))found_free)(((void *(*)(size_t))found_malloc)(1));
     shim_thread.is_probing = 0;
     return shim_thread.was_probed;
 }
 
+/*
+ * Another library's malloc stands before ours (LD_PRELOAD was set on the way): it becomes the real one, and every call
+ * that is bound to it is bound to us. False: it is the executable's own, whose calls of itself nobody can see.
+ */
+static bool malloc_take_over(const Dl_info *found) {
+    Dl_info executable, theirs;
+    if (!dladdr((void *)getauxval(AT_ENTRY), &executable) || executable.dli_fbase == found->dli_fbase ||
+        !dladdr(dlsym(RTLD_DEFAULT, "free"), &theirs) || theirs.dli_fbase != found->dli_fbase)
+        return false;
+    finds_first = true;
+    real_resolve(&shim.real);
+    shim_dlerror_clear();
+    shim_family_rebind(true);
+    return true;
+}
+
+/*
+ * Whether malloc of the program comes by here: a program may bring its own. The address alone does not tell (that of a
+ * fixed-address executable's jump table is the official one), so when it is not ours, it is called once.
+ */
+static bool malloc_is_ours(void) {
+    Dl_info theirs;
+    void *found_malloc = dlsym(RTLD_DEFAULT, "malloc"), *found_free = dlsym(RTLD_DEFAULT, "free");
+    if (!found_malloc || !found_free || !dladdr(found_malloc, &theirs))
+        return false;
+    if (is_our_own(found_malloc) || malloc_comes_by(found_malloc, found_free))
+        return true;
+    shim_text_copy(shim.shared->allocator_path, theirs.dli_fname);
+    return malloc_take_over(&theirs);
+}
+
+/* Whose malloc it is that the shim calls; nothing when it is the C library's. */
+static void allocator_describe(struct record_shared *shared) {
+    Dl_info real, libc;
+    shared->allocator_path[0] = 0;
+    if (dladdr(*(void **)&shim.real.malloc, &real) && dladdr(dlsym(RTLD_NEXT, "getenv"), &libc) &&
+        real.dli_fbase != libc.dli_fbase)
+        shim_text_copy(shared->allocator_path, real.dli_fname);
+}
+
+/* As getenv, from the kernel's copy. @return the value's length, 0 when it is not there or does not fit. */
+static size_t environment_scan(const char *name, char *value, size_t value_bytes) {
+    char buffer[1024];
+    size_t name_at = 0, used = 0; /* how much of "NAME=" has matched; how much of the value is there */
+    bool is_start = true, is_value = false;
+    int fd = open("/proc/self/environ", O_RDONLY | O_CLOEXEC);
+    ssize_t length = 0;
+    bool is_found = false;
+    while (fd >= 0 && !is_found && (length = read(fd, buffer, sizeof buffer)) > 0) {
+        for (ssize_t i = 0; i < length && !is_found; i++) {
+            char c = buffer[i];
+            if (is_value && used < value_bytes)
+                value[used++] = c;
+            is_found = is_value && c == 0;
+            if (!is_value && c != 0 && (is_start || name_at)) {
+                bool is_next = name[name_at] ? c == name[name_at] : c == '=';
+                is_value = is_next && !name[name_at];
+                name_at = is_next ? name_at + 1 : 0;
+            }
+            if (c == 0)
+                name_at = 0;
+            is_start = c == 0;
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    return is_found && used < value_bytes ? used - 1 : 0;
+}
+
+/* Where the recorder's memory is. Before the C library's own start (.preinit_array) it has no environment yet. */
+static const char *address_find(char buffer[RECORD_TEXT_BYTES]) {
+    if (environ)
+        return getenv(RECORD_ENVIRONMENT);
+    return environment_scan(RECORD_ENVIRONMENT, buffer, RECORD_TEXT_BYTES) ? buffer : NULL;
+}
+
 static bool session_attach(void) {
-    const char *path = getenv(RECORD_ENVIRONMENT);
+    char buffer[RECORD_TEXT_BYTES];
+    const char *path = address_find(buffer);
     struct record_shared *shared = path ? shim_process_attach(path) : NULL;
     if (!shared || atomic_load(&shared->stopped))
         return false;
@@ -102,6 +199,19 @@ static bool session_attach(void) {
     return true;
 }
 
+static unsigned mode_choose(void) {
+    uint32_t python = shim.shared->python;
+    if (!shim_python_is_here() || python == RECORD_PYTHON_MALLOC)
+        return SHIM_C;
+    if (python == RECORD_PYTHON_OFF) {
+        atomic_store(&shim.shared->python_left_out, 1);
+        atomic_store(&shim.fork_reported, 1); /* this is no fork */
+        return SHIM_OFF;
+    }
+    shim_python_hook();
+    return SHIM_DOMAINS;
+}
+
 static unsigned session_begin(void) {
     struct shim_gate *gate = gate_create();
     if (!gate || !session_attach())
@@ -110,10 +220,13 @@ static unsigned session_begin(void) {
     shim_ring_start();
     shim_process_start();
     shim_event(RECORD_THREAD_START, 0, 0, 0, 0); /* and before it, by itself, RECORD_IMAGE */
-    unsigned mode = shim_python_hook() ? SHIM_DOMAINS : SHIM_C;
+    unsigned mode = mode_choose();
     atomic_store(&shim.shared->mode, mode);
-    if (mode == SHIM_C && !malloc_is_ours())
-        atomic_store(&shim.shared->malloc_elsewhere, 1);
+    allocator_describe(shim.shared);
+    if (mode == SHIM_C) {
+        atomic_store(&shim.shared->malloc_elsewhere, !malloc_is_ours());
+        shim_cxx_start();
+    }
     atomic_store(&gate->mode, mode);
     shim.gate = gate;
     return mode;
@@ -124,8 +237,10 @@ void shim_start(void) {
         return;
     int saved = errno;
     atomic_store(&boot_gate.mode, SHIM_STARTING);
+    second_resolve(&shim.second);
     real_resolve(&shim.real);
     shim_process_resolve();
+    shim_dlerror_clear();
     unsigned mode = session_begin();
     if (mode == SHIM_OFF)
         atomic_store(&boot_gate.mode, SHIM_OFF);

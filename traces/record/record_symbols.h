@@ -1,0 +1,15 @@
+/**
+ * record_symbols.h: what an executable's symbol table tells of allocators that are linked into it.
+ */
+#ifndef MMREPLAY_TRACES_RECORD_RECORD_SYMBOLS_H
+#define MMREPLAY_TRACES_RECORD_RECORD_SYMBOLS_H
+
+/**
+ * A malloc that nobody outside the executable can see (hidden, or under a name of its own as jemalloc's and mimalloc's
+ * are in Rust programs): calls of it cannot be recorded.
+ * @param path an ELF file of this machine's kind; anything else has none. Cost: the symbol table is read once.
+ * @return the function's name (static); NULL: none is known, as always when the file is stripped.
+ */
+const char *record_symbols_allocator(const char *path);
+
+#endif
