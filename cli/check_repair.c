@@ -1,6 +1,8 @@
 #include "cli/check_repair.h"
 
+#include <dirent.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/command.h"
 #include "cli/message.h"
@@ -51,4 +53,26 @@ int check_repair_run(const char *path, const char *output, const struct diag *wh
     if (!quiet)
         report_print(output, &report, why);
     return EXIT_CODE_DONE;
+}
+
+/* NAME.yaml.….tmp, of a recorder that was killed. */
+static bool is_unfinished(const char *name, const char *base) {
+    size_t length = strlen(name), base_length = strlen(base);
+    return length > base_length + 4 && strncmp(name, base, base_length) == 0 && name[base_length] == '.' &&
+           strcmp(name + length - 4, ".tmp") == 0;
+}
+
+void check_unfinished_tell(const char *path) {
+    const char *slash = strrchr(path, '/');
+    int folder_bytes = slash ? (int)(slash + 1 - path) : 0;
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%.*s", folder_bytes, path);
+    DIR *entries = opendir(folder_bytes ? folder : ".");
+    for (const struct dirent *entry; entries && (entry = readdir(entries));)
+        if (is_unfinished(entry->d_name, path + folder_bytes))
+            message_note("what an unfinished recording of that name left: %s%s; 'mmreplay check --repair -o OUT.yaml "
+                         "%s%s' mends it",
+                         folder, entry->d_name, folder, entry->d_name);
+    if (entries)
+        closedir(entries);
 }

@@ -15,4 +15,7 @@
  */
 int check_repair_run(const char *path, const char *output, const struct diag *why, bool quiet);
 
+/** Tells of the description of an unfinished recording beside `path`, which does not exist, if there is one. */
+void check_unfinished_tell(const char *path);
+
 #endif

@@ -114,7 +114,9 @@ static int validity_tell(const char *path, bool quiet) {
     enum err err = trace_check(path, &summary, &diag);
     if (err)
         message_error(&diag);
-    else if (!quiet)
+    if (err == ERR_NOT_FOUND)
+        check_unfinished_tell(path);
+    if (!err && !quiet)
         valid_print(path, &summary);
     return check_code(err);
 }

@@ -170,6 +170,9 @@ END
     while [ ! -e ready ]; do sleep 0.05; done
     kill -9 "$recorder"
     wait "$recorder" || true
+    run_split check killed.yaml
+    [ "$status" -eq 2 ]
+    [[ "$errors" == *"what an unfinished recording of that name left: killed.yaml.$recorder-0.tmp; "* ]]
     run_split check --repair -o mended.yaml killed.yaml.*.tmp
     [ "$status" -eq 0 ]
     [[ "$output" == "mended.yaml: written: "*" events kept"* ]]

@@ -1,4 +1,4 @@
-/* Writes seeds for the fuzzers: seed_maker FOLDER makes FOLDER/fuzz_events and FOLDER/fuzz_description. */
+/* Writes seeds for the fuzzers: seed_maker FOLDER makes FOLDER/fuzz_events, fuzz_repair, fuzz_description. */
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -87,11 +87,13 @@ static void description_seed(const char *folder, unsigned number, const struct e
 }
 
 int main(int count, char **arguments) {
+    static const char *const of_events[] = {"fuzz_events", "fuzz_repair"};
     static uint8_t members[FUZZ_FILE_BYTES_MAX], file[FUZZ_FILE_BYTES_MAX];
     if (count != 2)
         return 2;
     mkdir(arguments[1], 0777);
     folder_make(arguments[1], "fuzz_events");
+    folder_make(arguments[1], "fuzz_repair");
     folder_make(arguments[1], "fuzz_description");
     for (unsigned seed = 1; seed <= 12; seed++) {
         struct random_trace settings = {.seed = seed,
@@ -101,8 +103,11 @@ int main(int count, char **arguments) {
                                         .wild_percent = seed % 4 * 20};
         struct event *events = random_trace_make(&settings);
         size_t bytes = members_make(events, settings.event_count, 5 + seed * 3, seed % 2, members);
-        seed_write(arguments[1], "fuzz_events", 2 * seed, members, bytes);
-        seed_write(arguments[1], "fuzz_events", 2 * seed + 1, file, fuzz_input_expand(members, bytes, file));
+        size_t file_bytes = fuzz_input_expand(members, bytes, file);
+        for (size_t i = 0; i < sizeof of_events / sizeof of_events[0]; i++) {
+            seed_write(arguments[1], of_events[i], 2 * seed, members, bytes);
+            seed_write(arguments[1], of_events[i], 2 * seed + 1, file, file_bytes);
+        }
         description_seed(arguments[1], seed, events, settings.event_count);
         free(events);
     }

@@ -176,6 +176,68 @@ static void summary_written_is_what_compiling_counts(void **state) {
     trace_reader_close(reader);
 }
 
+/* The trace at hand has these events, and says that the others are lost. */
+static void trace_is_beginning(const struct place *place, uint64_t event_count) {
+    struct trace_reader *reader;
+    struct event_source source;
+    struct event_block block = {.count = 1};
+    uint64_t seen = 0;
+    assert_int_equal(trace_reader_open(place->yaml, &reader, NULL), ERR_OK);
+    const struct trace_info *info = trace_reader_info(reader);
+    assert_int_equal(info->summary.event_count, event_count);
+    assert_true(info->capture_lost_count > 0 && info->capture_lost_count <= COUNT - event_count);
+    assert_int_equal(trace_reader_events(reader, &source, NULL), ERR_OK);
+    while (block.count) {
+        assert_int_equal(source.next(source.ctx, &block, NULL), ERR_OK);
+        for (size_t i = 0; i < block.count; i++)
+            assert_memory_equal(&block.events[i], &place->events[seen + i], sizeof *place->events);
+        seen += block.count;
+    }
+    assert_int_equal(seen, event_count);
+    trace_reader_close(reader);
+}
+
+/* The limit on file sizes stands for a full disk: at every size, what is kept is a valid beginning of the trace. */
+static void what_was_written_before_a_failure_becomes_a_whole_trace(void **state) {
+    const struct place *place = *state;
+    struct rlimit before, limit;
+    unsigned kept_count = 0;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    for (rlim_t bytes = 1500; bytes < 10000; bytes += 211) {
+        struct native_writer *writer;
+        uint64_t event_count = 0;
+        const struct trace_info info = {.capture_end = (char *)(uintptr_t) "exit 0"};
+        assert_int_equal(native_writer_create(place->yaml, NULL, &writer, NULL), ERR_OK);
+        struct event_sink sink = native_writer_sink(writer);
+        limit = (struct rlimit){bytes, before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        enum err err = ERR_OK;
+        for (size_t at = 0; at < COUNT && !err; at += 100) {
+            err = sink.put(sink.ctx, place->events + at, 100, NULL);
+            if (!err)
+                err = sink.flush(sink.ctx, NULL);
+        }
+        if (!err)
+            err = native_writer_finish(writer, &info, NULL);
+        assert_int_equal(err, ERR_IO);
+        assert_int_equal(sink.put(sink.ctx, place->events, 1, NULL), ERR_USAGE);
+        err = native_writer_salvage(writer, &info, &event_count, NULL);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+        assert_true(err == ERR_OK || event_count == 0);
+        kept_count += err == ERR_OK;
+        native_writer_destroy(writer);
+        if (err)
+            continue;
+        trace_is_beginning(place, event_count);
+        assert_int_equal(files_count(place), 2);
+        unlink(place->yaml);
+        unlink(place->events_gz);
+    }
+    signal(SIGXFSZ, SIG_DFL);
+    assert_true(kept_count > 25);
+}
+
 static void files_have_ordinary_permissions(void **state) {
     const struct place *place = *state;
     struct stat stat_yaml, stat_events;
@@ -371,6 +433,7 @@ int main(void) {
         cmocka_unit_test(written_trace_is_recognised_and_read),
         cmocka_unit_test(times_come_back_to_those_who_ask_and_are_in_the_summary),
         cmocka_unit_test(times_that_go_back_are_not_written),
+        cmocka_unit_test(what_was_written_before_a_failure_becomes_a_whole_trace),
         cmocka_unit_test(summary_written_is_what_compiling_counts),
         cmocka_unit_test(files_have_ordinary_permissions),
         cmocka_unit_test(writer_destroyed_early_leaves_nothing),

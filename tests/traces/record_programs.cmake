@@ -99,15 +99,19 @@ mmreplay_test(test_record_stage LIBRARIES record support)
 mmreplay_test(test_record_tree LIBRARIES record support ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
 add_dependencies(test_record_tree mmrecord traced_tree traced_static)
 
-# The stress: a program twice over, on glibc and on a malloc that signal handlers may call, and what verifies its traces.
+# The stress: a program twice over, on glibc and on a malloc that reuses addresses at once, and what verifies its traces.
 record_program(traced_stress)
 add_library(reuse_malloc SHARED record/reuse_malloc.c)
 target_compile_definitions(reuse_malloc PRIVATE _GNU_SOURCE)
 target_compile_options(reuse_malloc PRIVATE -O1 -fno-builtin -fno-sanitize=all -fno-profile-arcs -fno-test-coverage)
-add_executable(traced_stress_signals record/traced_stress.c)
-target_compile_definitions(traced_stress_signals PRIVATE _GNU_SOURCE)
-target_compile_options(traced_stress_signals PRIVATE -Wall -Wextra -O1 -fno-builtin -fno-sanitize=all -fno-profile-arcs
+add_executable(traced_stress_reuse record/traced_stress.c)
+target_compile_definitions(traced_stress_reuse PRIVATE _GNU_SOURCE)
+target_compile_options(traced_stress_reuse PRIVATE -Wall -Wextra -O1 -fno-builtin -fno-sanitize=all -fno-profile-arcs
                                                      -fno-test-coverage)
-target_link_libraries(traced_stress_signals PRIVATE reuse_malloc Threads::Threads)
+target_link_libraries(traced_stress_reuse PRIVATE reuse_malloc Threads::Threads)
 add_executable(stress_verify stress_verify.c)
 target_link_libraries(stress_verify PRIVATE mmreplay_options formats)
+add_test(NAME record_stress
+  COMMAND sh -c "command -v python3 >/dev/null || { echo 'skipped: no python3'; exit 77; }; exec python3 \"$@\"" sh
+          ${CMAKE_CURRENT_SOURCE_DIR}/stress_record.py $<TARGET_FILE:mmreplay> ${CMAKE_CURRENT_BINARY_DIR} 6)
+set_tests_properties(record_stress PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)

@@ -39,7 +39,7 @@ struct verification {
     struct stress_tally found[STRESS_THREADS_MAX][STRESS_CONTEXT_COUNT];
     struct stress_tally told[STRESS_THREADS_MAX][STRESS_CONTEXT_COUNT];
     unsigned thread_count;
-    bool is_child; /* what was made before the first tag is inherited */
+    uint64_t inherited_count; /* blocks at the head of the trace that are */
     uint64_t tag_count;
 };
 
@@ -72,7 +72,8 @@ static struct made *made_add(struct verification *all, const struct event *event
         thread->blocks = grown(thread->blocks, &thread->block_capacity, thread->block_count, sizeof *thread->blocks);
     struct made *made = &thread->blocks[thread->block_count++];
     *made = (struct made){.size_bytes = event->size_bytes, .context = -1, .maker = STRESS_NOBODY};
-    bool is_inherited = all->is_child && !all->tag_count;
+    bool is_inherited = all->inherited_count > 0;
+    all->inherited_count -= is_inherited;
     if (!thread->is_tagged && !is_inherited)
         return made;
     made->context = stress_context_of(event->size_bytes);
@@ -82,10 +83,10 @@ static struct made *made_add(struct verification *all, const struct event *event
     return made;
 }
 
-static void tag_look(struct verification *all, const struct event *event) {
+static void tag_look(struct verification *all, const struct event *event, bool is_inherited) {
     struct traced_thread *thread = thread_of(all, event->thread);
     if (event->kind == EVENT_MALLOC && event->size_bytes >= STRESS_TAG_BYTES &&
-        event->size_bytes < STRESS_TAG_END_BYTES && !thread->is_tagged) {
+        event->size_bytes < STRESS_TAG_END_BYTES && !thread->is_tagged && !is_inherited) {
         thread->is_tagged = true;
         thread->id = (uint32_t)(event->size_bytes - STRESS_TAG_BYTES);
         thread->tag_number = thread->block_count;
@@ -99,6 +100,7 @@ static void tag_look(struct verification *all, const struct event *event) {
 static void event_follow(struct verification *all, const struct event *event) {
     if (!event_is_operation(event->kind))
         return;
+    bool is_inherited = all->inherited_count > 0;
     const struct made *old = event->kind >= EVENT_REALLOC ? made_find(all, event->block) : NULL;
     const struct made before = old ? *old : (struct made){.context = -1, .maker = STRESS_NOBODY};
     const struct made *made = event_makes_block(event->kind) ? made_add(all, event) : NULL;
@@ -107,7 +109,7 @@ static void event_follow(struct verification *all, const struct event *event) {
     if (thread->is_tagged && context >= 0)
         stress_count(&all->found[thread->id][context], thread->id, (enum stress_kind)event->kind, before.maker,
                      before.serial, event->size_bytes);
-    tag_look(all, event);
+    tag_look(all, event, is_inherited);
 }
 
 /* Loads what the program told of that image. @return false: it did not. */
@@ -126,7 +128,6 @@ static bool report_load(struct verification *all, const char *path, long pid, in
             if (is_wanted) {
                 memset(all->told, 0, sizeof all->told);
                 all->thread_count = count;
-                all->is_child = strcmp(role, "child") == 0;
                 is_found = true;
             }
         } else if (is_wanted &&
@@ -149,6 +150,8 @@ static enum err trace_follow(struct verification *all, const char *path, struct 
     struct event_source source;
     struct event_block block = {.count = 1};
     enum err err = trace_reader_open(path, &reader, diag);
+    if (!err)
+        all->inherited_count = trace_reader_info(reader)->capture_inherited_blocks;
     if (!err)
         err = trace_reader_events(reader, &source, diag);
     while (!err && block.count) {

@@ -1,6 +1,6 @@
 /*
- * A malloc that may be called from signal handlers and gives every address out again at once, to whichever thread asks
- * next: the hardest one to follow. One lock, held with all signals blocked; free lists by power of two.
+ * A malloc that gives every address out again at once, to whichever thread asks next: the hardest one to follow. One
+ * lock, held with all signals blocked; free lists by power of two.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -1,8 +1,8 @@
 /*
  * Allocates in every way that is hard to record, and tells exactly what it did (stress_tally.h): threads that are born
  * and die all the time hand blocks to each other through atomic exchanges, grow and free each other's; destructors
- * allocate; signal handlers allocate, one inside the other; threads fork, the children allocate and end in many ways;
- * at last the program becomes itself anew by exec, or ends in one of many ways.
+ * allocate; signal handlers allocate, one inside the other, wherever the allocator is not at work; threads fork, the
+ * children allocate and end in many ways; at last the program becomes itself anew by exec, or ends in one of many ways.
  *
  * usage: traced_stress SEED THREADS OPERATIONS REPORT FLAGS [IMAGE]
  * FLAGS: s signals, f forks, x exec at the end, e an end of any kind; IMAGE: the how-manieth image this is
@@ -40,6 +40,7 @@ struct worker {
     uint32_t id;
     uint32_t state; /* of the draws */
     volatile sig_atomic_t is_active;
+    volatile sig_atomic_t is_calling; /* the allocator: a handler that comes now may not */
     uint64_t births[STRESS_CONTEXT_COUNT];
     struct header *own[OWN]; /* that no other thread sees */
     void *tag;
@@ -102,6 +103,7 @@ static struct header *make(struct worker *worker, enum stress_context context, u
     uint64_t bytes = stress_size(context, 2 + (how >> 8) % ((how & 7) == 7 ? 600 : 30));
     void *memory = NULL;
     enum stress_kind kind = STRESS_MALLOC;
+    worker->is_calling++;
     switch (how >> 4 & 7) {
     case 0:
         memory = calloc(1, bytes);
@@ -122,6 +124,7 @@ static struct header *make(struct worker *worker, enum stress_context context, u
     default:
         memory = malloc(bytes);
     }
+    worker->is_calling--;
     stress_count(tally_of(worker, context), worker->id, kind, STRESS_NOBODY, 0, bytes);
     return block_made(worker, context, memory, bytes);
 }
@@ -131,17 +134,22 @@ static void give_back(struct worker *worker, enum stress_context context, struct
         return;
     const struct header old = *block;
     ended(worker, context, STRESS_FREE, &old, 0);
+    worker->is_calling++;
     if (old.serial % 8)
         free(block);
     else if (realloc(block, 0)) /* which frees, here */
         fail("realloc to 0 gave a block");
+    worker->is_calling--;
 }
 
 static struct header *grow(struct worker *worker, enum stress_context context, struct header *block, uint32_t how) {
     const struct header old = *block;
     uint64_t bytes = stress_size(context, 2 + how % ((how >> 16 & 7) == 7 ? 2000 : 60));
     ended(worker, context, STRESS_REALLOC, &old, bytes);
-    return block_made(worker, context, realloc(block, bytes), bytes);
+    worker->is_calling++;
+    void *memory = realloc(block, bytes);
+    worker->is_calling--;
+    return block_made(worker, context, memory, bytes);
 }
 
 /* ---- signal handlers ---- */
@@ -149,7 +157,7 @@ static struct header *grow(struct worker *worker, enum stress_context context, s
 static void handler_act(enum stress_context context, uint32_t how) {
     struct worker *worker = self;
     int saved = errno;
-    if (!worker || !worker->is_active)
+    if (!worker || !worker->is_active || worker->is_calling)
         return;
     struct header *block = make(worker, context, how);
     block = atomic_exchange(&handler_slots[context][how >> 8 & (HANDLER_SLOTS - 1)], block);
@@ -339,13 +347,15 @@ static void *worker_run(void *id) {
     return NULL;
 }
 
-static void threads_run(void) {
+static void threads_run(struct worker *main_worker) {
     pthread_t alive[ALIVE];
     for (uint32_t id = 1; id < thread_count + ALIVE; id++) {
         if (id > ALIVE)
             pthread_join(alive[id % ALIVE], NULL);
+        main_worker->is_calling++; /* pthread_create allocates, too */
         if (id < thread_count && pthread_create(&alive[id % ALIVE], NULL, worker_run, (void *)(uintptr_t)id))
             fail("cannot make a thread");
+        main_worker->is_calling--;
     }
 }
 
@@ -408,7 +418,7 @@ int main(int argc, char **argv) {
     tag_open(&worker, 0);
     if (strchr(flags, 's'))
         signals_begin();
-    threads_run();
+    threads_run(&worker);
     if (strchr(flags, 's'))
         signals_end();
     for (int i = 0; i < SLOTS; i++)
