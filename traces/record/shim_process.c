@@ -37,7 +37,7 @@ static struct {
                  char *const[]);
     int (*spawn_search)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
                         char *const[], char *const[]);
-    void (*exit)(int) __attribute__((noreturn));
+    void (*exit)(int);
 } real;
 
 static struct record_control *control; /* NULL: nobody follows */
@@ -137,7 +137,8 @@ static struct control_slot *slot_claim(uint32_t pid) {
         atomic_store(&control->slots_short, 1);
         recorder_call();
         syscall(SYS_futex, &control->ready_count, FUTEX_WAIT, seen, &timeout, NULL, 0);
-        if (shim_recorder_is_dead(&control->recorder_life, control->recorder_pid))
+        if (shim_recorder_is_dead(&control->recorder_life,
+                                  control->recorder_pid)) /* NOLINT: control is not NULL here */
             return NULL;
     }
 }
@@ -235,7 +236,7 @@ static void image_take_over(struct record_shared *to, const struct record_shared
  * that had interrupted the writing of a record goes on with that record there.
  */
 static void parent_forget(struct record_shared *shared, uint64_t bytes) {
-    mmap(shared, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    (void)mmap(shared, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 static bool child_record(void) {
@@ -419,6 +420,7 @@ SHIM_EXPORT void _exit(int status) {
     shim_start();
     end_note(status, NULL);
     real.exit(status);
+    __builtin_unreachable();
 }
 
 void _Exit(int status);
