@@ -14,6 +14,8 @@ struct slow_sink {
     uint64_t fail_at_run; /* 0 = never */
     useconds_t sleep_us;
     bool is_in_order;
+    bool is_late;
+    unsigned press_count;
 };
 
 static enum err slow_put(void *ctx, const struct event *events, size_t count, struct diag *diag) {
@@ -25,6 +27,12 @@ static enum err slow_put(void *ctx, const struct event *events, size_t count, st
     for (size_t i = 0; i < count; i++)
         sink->is_in_order = sink->is_in_order && events[i].size_bytes == sink->next_size++;
     return ERR_OK;
+}
+
+static void slow_press(void *ctx, bool is_late) {
+    struct slow_sink *sink = ctx;
+    sink->press_count++;
+    sink->is_late = is_late;
 }
 
 static enum err runs_put(struct stage *stage, uint64_t run_count, size_t run_events, struct diag *diag) {
@@ -94,6 +102,25 @@ static void a_failure_of_the_sink_comes_back(void **state) {
     stage_destroy(stage);
 }
 
+/* Runs that cannot all be queued before the first is through, then one when all is. */
+static void a_sink_that_falls_behind_is_told_and_told_again_when_it_has_caught_up(void **state) {
+    (void)state;
+    struct slow_sink slow = {.is_in_order = true, .sleep_us = 50};
+    struct stage *stage;
+    assert_int_equal(stage_create(&stage), ERR_OK);
+    stage_begin(stage, (struct event_sink){.ctx = &slow, .put = slow_put, .press = slow_press});
+    assert_int_equal(runs_put(stage, 1, 10, NULL), ERR_OK);
+    assert_int_equal(stage_flush(stage, NULL), ERR_OK);
+    assert_int_equal(slow.press_count, 0);
+    slow.next_size = 0;
+    assert_int_equal(runs_put(stage, STAGE_RUN_COUNT + 1000, 10, NULL), ERR_OK);
+    assert_int_equal(stage_flush(stage, NULL), ERR_OK);
+    assert_true(slow.press_count >= 2);
+    assert_false(slow.is_late);
+    assert_true(slow.is_in_order);
+    stage_destroy(stage);
+}
+
 static void a_stage_that_is_given_up_ends_at_once(void **state) {
     (void)state;
     struct slow_sink slow = {.is_in_order = true, .sleep_us = 1000};
@@ -111,6 +138,7 @@ int main(void) {
         cmocka_unit_test(everything_arrives_in_order_and_the_flush_waits_for_it),
         cmocka_unit_test(stages_that_share_a_queue_have_each_its_own_sink_and_error),
         cmocka_unit_test(a_failure_of_the_sink_comes_back),
+        cmocka_unit_test(a_sink_that_falls_behind_is_told_and_told_again_when_it_has_caught_up),
         cmocka_unit_test(a_stage_that_is_given_up_ends_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
