@@ -175,7 +175,7 @@ static void a_request_that_contradicts_itself_is_refused(void **state) {
 
 static enum worker_arenas choice(const struct trace_arenas *arenas, const char *name) {
     struct allocator allocator = {.backend = WORKER_POOL};
-    enum worker_arenas how;
+    enum worker_arenas how = WORKER_ARENAS_COUNT;
     if (allocator_parse(name, &allocator, &diag) || trace_arenas_choose(arenas, &allocator, &how, &diag))
         fail_msg("%s: %s", name, diag.text);
     return how;
