@@ -511,6 +511,10 @@ static const char *reason_find(const struct recorded_process *process, char *buf
     }
     if (process->session && atomic_load(&process->session->shared->hooks_lost))
         return "the interpreter replaced the recorder's hooks: run it without PYTHONMALLOC, PYTHONDEVMODE and -X dev";
+    if (process->session && atomic_load(&process->session->shared->python_left_out))
+        return "it is CPython, and --python=off leaves it out";
+    if (process->session && atomic_load(&process->session->shared->malloc_elsewhere))
+        return "it brings its own malloc, past which nothing came";
     return process->came == TREE_EXEC && process->state == PROCESS_NAMED ? NULL : "it made no allocation call";
 }
 
@@ -548,11 +552,12 @@ static enum err process_close_trace(struct record_tree *tree, struct recorded_pr
         tree->report->fault_count++;
         return row_reason(row, text) ? out_of_memory(diag) : ERR_OK;
     }
-    if (!process->has_lost_inheritance)
-        return ERR_OK;
-    return row_reason(row, "what it inherited is not in the trace: its parent had gone before it was seen")
-               ? out_of_memory(diag)
-               : ERR_OK;
+    const char *doubt = NULL;
+    if (process->has_lost_inheritance)
+        doubt = "what it inherited is not in the trace: its parent had gone before it was seen";
+    else if (atomic_load(&process->session->shared->malloc_elsewhere))
+        doubt = "it brings its own malloc; only what passed through the preloaded one is in the trace";
+    return doubt && row_reason(row, doubt) ? out_of_memory(diag) : ERR_OK;
 }
 
 /* Whether the image that is there now is worth a trace of its own. */
