@@ -102,7 +102,7 @@ def measure(name, program, short, mmreplay, folder, rounds):
 def context(mmreplay, rounds):
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         cpu = re.search(r"model name\s*: (.*)", file.read())
-    version = subprocess.run([mmreplay, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    version = subprocess.run([mmreplay, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     return {"started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "mmreplay": version,
             "cpu": cpu.group(1) if cpu else platform.machine(), "cpu_count": len(os.sched_getaffinity(0)),
             "kernel": platform.release(), "rounds": rounds, "load_average": os.getloadavg()[0]}
