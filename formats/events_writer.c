@@ -78,7 +78,8 @@ void events_writer_destroy(struct events_writer *writer) {
 /* Bytes that index and end take behind a member yet to come, at most. */
 static uint64_t tail_bytes(const struct events_writer *writer) {
     uint64_t index = writer->index_bytes + (uint64_t)2 * VARINT_BYTES_MAX;
-    return (uint64_t)2 * (MEMBER_HEADER_BYTES + MEMBER_TRAILER_BYTES) + index + index / 256 + 256; /* deflate never adds more */
+    return (uint64_t)2 * (MEMBER_HEADER_BYTES + MEMBER_TRAILER_BYTES) + index + index / 256 +
+           256; /* deflate never adds more */
 }
 
 static bool is_within_limit(uint64_t end) {

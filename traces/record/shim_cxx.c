@@ -33,6 +33,7 @@ static inline void block_ends(const void *block) {
         shim_event(RECORD_FREE, DOMAIN_C, (uintptr_t)block, 0, 0);
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): parameter lists are types here, in parentheses already */
 #define NEW(index, name, parameters, arguments, kind, align)                                                           \
     static void *name parameters {                                                                                     \
         return block_made(kind, ((void *(*)parameters)forms[index])arguments, bytes, align);                           \
@@ -42,6 +43,8 @@ static inline void block_ends(const void *block) {
         block_ends(block);                                                                                             \
         ((void(*) parameters)forms[index]) arguments;                                                                  \
     }
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 NEW(0, new_one, (size_t bytes), (bytes), RECORD_MALLOC, 0)
 NEW(1, new_many, (size_t bytes), (bytes), RECORD_MALLOC, 0)

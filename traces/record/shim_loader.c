@@ -14,7 +14,7 @@
 void shim_family_rebind(bool takes_unresolved) {
 /* This library is linked so that its own names mean its own functions. */
 #define MEMBER(function)                                                                                               \
-    { #function, (uintptr_t)shim.real.function, (uintptr_t)function, takes_unresolved }
+    { #function, (uintptr_t)shim.real.function, (uintptr_t)(function), takes_unresolved }
     const struct shim_binding family[] = {MEMBER(malloc),         MEMBER(calloc),        MEMBER(realloc),
                                           MEMBER(free),           MEMBER(free_sized),    MEMBER(free_aligned_sized),
                                           MEMBER(posix_memalign), MEMBER(aligned_alloc), MEMBER(memalign),
