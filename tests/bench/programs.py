@@ -169,7 +169,10 @@ class Server(Program):
             return time.perf_counter() - start
         finally:
             if self.process.poll() is None:
-                self.stop()
+                try:
+                    self.stop()
+                except FileNotFoundError:  # it is not up, and will not be
+                    self.process.terminate()
             self.process.wait(timeout=60)
 
     def stop(self):
