@@ -37,7 +37,8 @@ enum shim_mode {
     SHIM_DOMAINS = RECORD_MODE_DOMAINS,
     SHIM_MIXED = RECORD_MODE_MIXED,
     SHIM_UNSTARTED = 4,
-    SHIM_STARTING = 8
+    SHIM_STARTING = 8,
+    SHIM_OVER = 16 /* nothing is recorded any more, whatever comes: as SHIM_OFF, but nobody need look why */
 };
 
 /* Lives in a page of its own that the kernel empties in the child of any kind of fork (MADV_WIPEONFORK). */
@@ -111,6 +112,10 @@ extern __thread struct shim_thread shim_thread __attribute__((tls_model("initial
 
 static inline unsigned shim_mode(void) {
     return atomic_load_explicit(&shim.gate->mode, memory_order_relaxed);
+}
+
+static inline bool shim_is_off(void) {
+    return (shim_mode() & ~(unsigned)SHIM_OVER) == SHIM_OFF;
 }
 
 /* Decides once per process image what is recorded; from the first allocation or the constructor. */

@@ -14,7 +14,7 @@ extern char **environ;
 /* True when this process is the recorded one (and not, say, the child of a vfork on its way elsewhere). */
 static bool exec_announce(const char *path) {
     shim_process_exec((uint32_t)getpid(), (uint32_t)getppid(), path);
-    if (!shim.shared || shim_mode() == SHIM_OFF || (uint32_t)getpid() != shim.pid)
+    if (!shim.shared || shim_is_off() || (uint32_t)getpid() != shim.pid)
         return false;
     shim_text_copy(shim.shared->exec_path, path);
     atomic_store(&shim.shared->exec_pending, 1);

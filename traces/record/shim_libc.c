@@ -50,7 +50,7 @@ static inline bool is_recorded(void) {
     unsigned mode = shim_mode();
     if (__builtin_expect(mode & SHIM_C, 1))
         return shim_is_outermost();
-    return mode != SHIM_DOMAINS && is_recorded_after_all(mode);
+    return !(mode & (SHIM_DOMAINS | SHIM_OVER)) && is_recorded_after_all(mode);
 }
 
 /* The end of a bracketed call that makes a block. */

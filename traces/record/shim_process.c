@@ -46,7 +46,7 @@ static _Atomic uint64_t fork_count;
 static _Atomic uint32_t claim_pid; /* process whose claim has been tried, or is */
 
 static bool is_followed(void) {
-    return control && shim.shared && shim_mode() != SHIM_OFF && (uint32_t)getpid() == shim.pid;
+    return control && shim.shared && !shim_is_off() && (uint32_t)getpid() == shim.pid;
 }
 
 static void recorder_call(void) {
@@ -283,7 +283,7 @@ bool shim_process_wake(void) {
             sched_yield();
     }
     errno = saved;
-    return shim_mode() != SHIM_OFF;
+    return !shim_is_off();
 }
 
 static void process_event(enum record_process_event what, uint64_t value, uint64_t number) {

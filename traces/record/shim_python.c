@@ -23,6 +23,7 @@ struct domain_hook {
 
 static struct domain_hook hooks[PYTHON_DOMAIN_COUNT];
 
+/* What is not is passed on at once: a program whose recording has ended should not pay for it. */
 static inline bool is_recorded(void) {
     return shim_is_outermost() && shim_is_on(SHIM_DOMAINS);
 }
@@ -40,6 +41,8 @@ static void *hook_malloc(void *ctx, size_t bytes) {
         shim_thread.was_probed = 1;
         return hook->next.malloc(hook->next.ctx, bytes);
     }
+    if (!is_recorded())
+        return hook->next.malloc(hook->next.ctx, bytes);
     shim_enter();
     void *block = hook->next.malloc(hook->next.ctx, bytes);
     if (shim_leave() && shim_is_on(SHIM_DOMAINS))
@@ -49,6 +52,8 @@ static void *hook_malloc(void *ctx, size_t bytes) {
 
 static void *hook_calloc(void *ctx, size_t count, size_t bytes) {
     struct domain_hook *hook = ctx;
+    if (!is_recorded())
+        return hook->next.calloc(hook->next.ctx, count, bytes);
     shim_enter();
     void *block = hook->next.calloc(hook->next.ctx, count, bytes);
     if (shim_leave() && shim_is_on(SHIM_DOMAINS))
@@ -58,7 +63,9 @@ static void *hook_calloc(void *ctx, size_t count, size_t bytes) {
 
 static void *hook_realloc(void *ctx, void *block, size_t bytes) {
     struct domain_hook *hook = ctx;
-    bool has_begun = block && is_recorded();
+    if (!is_recorded())
+        return hook->next.realloc(hook->next.ctx, block, bytes);
+    bool has_begun = block != NULL;
     if (has_begun)
         shim_event(RECORD_REALLOC_BEGIN, hook->domain, (uintptr_t)block, 0, 0);
     uintptr_t old = (uintptr_t)block;
@@ -79,7 +86,11 @@ static void *hook_realloc(void *ctx, void *block, size_t bytes) {
 
 static void hook_free(void *ctx, void *block) {
     struct domain_hook *hook = ctx;
-    if (is_recorded() && !shim_thread.is_probing)
+    if (!is_recorded()) {
+        hook->next.free(hook->next.ctx, block);
+        return;
+    }
+    if (!shim_thread.is_probing)
         shim_event(RECORD_FREE, hook->domain, (uintptr_t)block, 0, 0);
     shim_enter();
     hook->next.free(hook->next.ctx, block);

@@ -58,7 +58,7 @@ static void recorder_wake(void) {
 static void recording_end(void) {
     atomic_store(&shim.shared->stopped, 1);
     atomic_store(&shim.fork_reported, 1);
-    atomic_store(&shim.gate->mode, SHIM_OFF);
+    atomic_store(&shim.gate->mode, SHIM_OVER);
 }
 
 static void recorder_look(void) {
@@ -301,7 +301,7 @@ static __attribute__((noinline)) void thread_announce(struct shim_thread *thread
 
 static __attribute__((noinline)) void event_write_long(struct shim_thread *thread, uint32_t level, uint64_t what,
                                                        uint64_t size_bytes) {
-    if (!event_write(thread, level, what, size_bytes) && shim_mode() != SHIM_OFF)
+    if (!event_write(thread, level, what, size_bytes) && !shim_is_off())
         atomic_fetch_add_explicit(&shim.shared->lost_count, 1, memory_order_relaxed);
     else if (level == 0 && thread->is_announced && thread->rings[0].control)
         ring_fast_set(&thread->rings[0]);
@@ -340,7 +340,7 @@ void shim_refused(void) {
 /* Other destructors may still allocate: wait for the last round that POSIX promises. */
 static void thread_finish(void *argument) {
     struct shim_thread *thread = argument;
-    if (shim_mode() == SHIM_OFF)
+    if (shim_is_off())
         return;
     if (++thread->destructor_round < PTHREAD_DESTRUCTOR_ITERATIONS) {
         pthread_setspecific(end_key, thread);
