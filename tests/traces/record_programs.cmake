@@ -8,8 +8,8 @@ function(record_program name)
   target_link_libraries(${name} PRIVATE Threads::Threads)
 endfunction()
 
-foreach(name traced_entries traced_edges traced_handoff traced_end traced_threads traced_fork traced_life traced_embed
-             traced_time traced_slow traced_tree)
+foreach(name traced_entries traced_edges traced_handoff traced_end traced_threads traced_fork traced_life traced_locked
+             traced_embed traced_time traced_slow traced_tree)
   record_program(${name})
 endforeach()
 target_link_libraries(traced_edges PRIVATE ${CMAKE_DL_LIBS})
@@ -69,7 +69,7 @@ target_link_libraries(traced_signal PRIVATE bump_malloc)
 mmreplay_test(test_record LIBRARIES record support ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
 mmreplay_test(test_record_shim LIBRARIES record support
               ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
-add_dependencies(test_record_shim mmrecord traced_edges traced_life traced_life_runpath traced_plugin traced_embed
+add_dependencies(test_record_shim mmrecord traced_edges traced_life traced_locked traced_life_runpath traced_plugin traced_embed
                                   bump_malloc odd_free_threaded
                                   own_malloc_none own_malloc_exported own_malloc_hidden own_malloc_wraps)
 add_dependencies(test_record mmrecord traced_entries traced_handoff traced_end traced_threads traced_fork traced_static

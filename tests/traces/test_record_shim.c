@@ -182,6 +182,13 @@ static void a_plain_name_is_found_along_the_callers_run_path(void **state) {
         assert_int_equal(made(bytes), 1);
 }
 
+static void a_first_allocation_under_a_lock_of_gettext_is_survived(void **state) {
+    (void)state;
+    record((char *[]){program("traced_locked"), NULL});
+    assert_complete();
+    assert_int_equal(made(715), 1);
+}
+
 static void assert_new_and_delete(void) {
     assert_complete();
     assert_int_equal(made(801), 2);
@@ -429,6 +436,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(every_age_of_a_process_is_recorded, teardown),
         cmocka_unit_test_teardown(a_library_that_binds_deep_is_recorded, teardown),
         cmocka_unit_test_teardown(a_plain_name_is_found_along_the_callers_run_path, teardown),
+        cmocka_unit_test_teardown(a_first_allocation_under_a_lock_of_gettext_is_survived, teardown),
         cmocka_unit_test_teardown(cxx_operators_are_recorded, teardown),
         cmocka_unit_test_teardown(a_program_linked_to_jemalloc_is_recorded, teardown),
         cmocka_unit_test_teardown(a_program_linked_to_mimalloc_is_recorded, teardown),

@@ -104,6 +104,7 @@ struct shim {
     int (*clock_read)(clockid_t, struct timespec *); /* NULL: events have no times */
     _Atomic uint32_t *recorder_life;                 /* tells when it has died */
     struct shim_real real;
+    bool is_starting;        /* nothing may be called that takes a lock which an allocating caller may hold */
     struct shim_real second; /* behind __libc_malloc and its sisters; some are NULL */
 };
 
@@ -219,8 +220,14 @@ static inline bool shim_leave(void) {
     return --shim_thread.inside == 0;
 }
 
-/* A name that we looked for and that is not there is not the program's error. The second call frees the text. */
+/*
+ * A name that we looked for and that is not there is not the program's error. The second call frees the text. Never
+ * inside an allocation: dlerror translates its text, and whoever allocates may hold the lock on translations. So what
+ * is looked for at the start, which may come with any first allocation, is cleared by the constructor.
+ */
 static inline void shim_dlerror_clear(void) {
+    if (shim.is_starting)
+        return;
     dlerror();
     dlerror();
 }

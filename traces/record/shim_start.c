@@ -236,17 +236,21 @@ void shim_start(void) {
     if (atomic_load(&boot_gate.mode) != SHIM_UNSTARTED)
         return;
     int saved = errno;
+    shim.is_starting = true;
     atomic_store(&boot_gate.mode, SHIM_STARTING);
     second_resolve(&shim.second);
     real_resolve(&shim.real);
     shim_process_resolve();
-    shim_dlerror_clear();
     unsigned mode = session_begin();
     if (mode == SHIM_OFF)
         atomic_store(&boot_gate.mode, SHIM_OFF);
+    shim.is_starting = false;
     errno = saved;
 }
 
 __attribute__((constructor)) static void shim_load(void) {
     shim_start();
+    shim_enter(); /* the texts were made unseen */
+    shim_dlerror_clear();
+    shim_leave();
 }
