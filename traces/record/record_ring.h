@@ -155,7 +155,8 @@ struct record_shared {
     _Atomic uint64_t wait_count;                 /**< times a producer found its ring full */
     _Atomic uint32_t fork_count;                 /**< children of fork that went on without being recorded */
     _Atomic uint32_t bystander_count;            /**< other programs started below the target, not recorded */
-    _Atomic uint64_t image_first_stamp;          /**< everything below belongs to a dead image */
+    _Atomic uint64_t fork_serial;       /**< of the last fork, in whichever image: told from those before an exec */
+    _Atomic uint64_t image_first_stamp; /**< everything below belongs to a dead image */
     _Atomic uint32_t image_count;
     _Atomic uint32_t mode;             /**< enum record_mode of the current image */
     _Atomic uint32_t hooks_lost;       /**< the interpreter has dropped our hooks (PYTHONMALLOC, -X dev) */

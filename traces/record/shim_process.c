@@ -42,7 +42,6 @@ static struct {
 
 static struct record_control *control; /* NULL: nobody follows */
 static uint64_t shared_bytes;
-static _Atomic uint64_t fork_count;
 static _Atomic uint32_t claim_pid; /* process whose claim has been tried, or is */
 
 static bool is_followed(void) {
@@ -298,7 +297,7 @@ static void fork_begins(void) {
         shim_process_wake();
     if (!is_followed())
         return;
-    shim_thread.fork_number = atomic_fetch_add(&fork_count, 1) + 1;
+    shim_thread.fork_number = atomic_fetch_add(&shim.shared->fork_serial, 1) + 1;
     process_event(PROCESS_FORK, shim_thread.fork_number, 0);
 }
 
