@@ -70,22 +70,6 @@ END
     done
 }
 
-@test "forks before and after an exec are told apart, however late the recorder hears of them" {
-    cat >twice.sh <<'END'
-kill -STOP $PPID
-for i in 1 2 3 4 5 6 7 8 9; do eval "v$i=$i$i"; done
-(for i in 1 2 3 4 5 6 7 8 9; do unset v$i; done) &
-wait
-exec sh -c '(:); (:); kill -CONT $PPID; :'
-END
-    run_split record --follow -o tree.yaml -- sh twice.sh
-    [ "$status" -eq 0 ]
-    [[ "$errors" != *"made unseen"* ]]
-    [ "$(field inherited_blocks | wc -l)" -eq 3 ]
-    run_split check -q tree.yaml
-    [ "$status" -eq 0 ]
-}
-
 @test "what cannot be recorded in the tree is in the list with the reason" {
     run_split record --follow -o tree.yaml -- sh -c 'env -i /bin/ls / >/dev/null; sort /dev/null'
     [ "$status" -eq 0 ]
