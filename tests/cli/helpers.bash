@@ -7,3 +7,12 @@ run_split() {
     errors=$(cat "$stderr")
     mapfile -t lines <"$stdout"
 }
+
+# What the last command printed, where a test failed: an intermittent failure is told by its words only.
+teardown() {
+    [ -n "$BATS_TEST_COMPLETED" ] || [ ! -e "$BATS_TEST_TMPDIR/stdout" ] && return 0
+    echo "exit code $status; stdout:"
+    cat "$BATS_TEST_TMPDIR/stdout"
+    echo "stderr:"
+    cat "$BATS_TEST_TMPDIR/stderr"
+}

@@ -43,9 +43,11 @@ setup() {
     [[ "$(tr -s ' \n' ' ' <<<"$output")" == *", where those of the recorded CPython $version."*" lay: "* ]]
     [ "$(jq -r '.traces[0].allocators[0].settings.arena_places' result.json)" = recorded ]
     run_split replay -n 1 --memory-rounds 1 -a "pool:$version,residues=0" --json result.json python.yaml
+    [ "$status" -eq 0 ]
     [[ "$(tr -s ' \n' ' ' <<<"$output")" == *", not where those of the recorded CPython $version."*" lay: "* ]]
     [ "$(jq -r '.traces[0].allocators[0].settings.arena_places' result.json)" = own ]
     run_split replay -n 1 --memory-rounds 1 -a "pool:$version,keep=3,residues=trace" --json result.json python.yaml
+    [ "$status" -eq 0 ]
     [[ "$(tr -s ' \n' ' ' <<<"$output")" == *", each as far into a pool as those of the recorded CPython $version."* ]]
     [ "$(jq -r '.traces[0].allocators[0].settings.arena_places' result.json)" = recorded_residues ]
 }
