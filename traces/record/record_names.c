@@ -7,39 +7,19 @@
 #include <string.h>
 
 #include "traces/arena_runs.h"
+#include "traces/record/pointer_map.h"
 
 enum {
     EVENTS_PER_RUN = 1024,
-    MAP_LOG2_MIN = 10,
-    LINE_LOG2 = 2,     /* blocks that lie within 64 bytes of each other share a line of the table */
-    GRAIN_LOG2 = 4,    /* blocks lie 16 bytes apart, nearly always */
+    EXPECT_LINES_LEAST = 4096, /* a smaller table, of 256 KiB, stays in the cache by itself */
     PENDING_COUNT = 3, /* reallocs under way in one thread: its own and those of signal handlers */
     THREAD_COUNT_MAX = 1 << EVENT_THREAD_BITS
-};
-
-struct live_pointer {
-    uint64_t pointer; /* 0 = empty */
-    uint64_t name;
-};
-
-/* What a trace that begins later has to know of a block, beside its address. */
-struct live_detail {
-    uint64_t shape; /* live_shape() */
-    uint64_t birth;
-};
-
-struct pointer_map {
-    struct live_pointer *entries;
-    struct live_detail *details; /* beside each entry; NULL: not kept */
-    uint64_t mask;
-    uint64_t count;
-    unsigned shift;
 };
 
 /* A block that has been taken out of the map. */
 struct named_block {
     uint64_t name; /* 0 = nobody saw it being made */
-    struct live_detail detail;
+    struct pointer_detail detail;
 };
 
 struct named_thread {
@@ -73,79 +53,11 @@ struct namer {
     uint64_t times_ns[EVENTS_PER_RUN];
 };
 
-static uint64_t map_home(const struct pointer_map *map, uint64_t pointer) {
-    uint64_t grain = pointer >> GRAIN_LOG2;
-    uint64_t line = (grain >> LINE_LOG2) * 0x9e3779b97f4a7c15u >> map->shift;
-    return line << LINE_LOG2 | (grain & ((1u << LINE_LOG2) - 1));
-}
-
-static enum err map_init(struct pointer_map *map, unsigned log2, bool keeps_details) {
-    map->entries = calloc((size_t)1 << log2, sizeof *map->entries);
-    map->details = map->entries && keeps_details ? malloc(((size_t)1 << log2) * sizeof *map->details) : NULL;
-    if (!map->entries || (keeps_details && !map->details)) {
-        free(map->entries);
-        return ERR_NOMEM;
-    }
-    map->mask = ((uint64_t)1 << log2) - 1;
-    map->count = 0;
-    map->shift = 64 - (log2 - LINE_LOG2);
-    return ERR_OK;
-}
-
-static void map_free(struct pointer_map *map) {
-    free(map->entries);
-    free(map->details);
-}
-
-static inline struct live_pointer *map_find(const struct pointer_map *map, uint64_t pointer) {
-    uint64_t i = map_home(map, pointer);
-    while (map->entries[i].pointer && map->entries[i].pointer != pointer)
-        i = (i + 1) & map->mask;
-    return &map->entries[i];
-}
-
-static inline void map_remove(struct pointer_map *map, struct live_pointer *entry) {
-    uint64_t hole = (uint64_t)(entry - map->entries);
-    map->count--;
-    for (uint64_t i = (hole + 1) & map->mask; map->entries[i].pointer; i = (i + 1) & map->mask) {
-        uint64_t home = map_home(map, map->entries[i].pointer);
-        if (((i - home) & map->mask) >= ((i - hole) & map->mask)) {
-            map->entries[hole] = map->entries[i];
-            if (map->details)
-                map->details[hole] = map->details[i];
-            hole = i;
-        }
-    }
-    map->entries[hole].pointer = 0;
-}
-
-static __attribute__((noinline)) enum err map_grow(struct pointer_map *map) {
-    struct pointer_map larger;
-    if (map_init(&larger, 64 - map->shift + LINE_LOG2 + 1, map->details != NULL))
-        return ERR_NOMEM;
-    for (uint64_t i = 0; i <= map->mask; i++) {
-        if (!map->entries[i].pointer)
-            continue;
-        struct live_pointer *entry = map_find(&larger, map->entries[i].pointer);
-        *entry = map->entries[i];
-        if (map->details)
-            larger.details[entry - larger.entries] = map->details[i];
-    }
-    larger.count = map->count;
-    map_free(map);
-    *map = larger;
-    return ERR_OK;
-}
-
-static inline enum err map_reserve(struct pointer_map *map) {
-    return map->count * 2 <= map->mask ? ERR_OK : map_grow(map);
-}
-
 enum err namer_create(const struct record_output *output, struct namer **out) {
     struct namer *namer = calloc(1, sizeof *namer);
     if (!namer)
         return ERR_NOMEM;
-    if (map_init(&namer->map, MAP_LOG2_MIN, false)) {
+    if (pointer_map_init(&namer->map, false)) {
         free(namer);
         return ERR_NOMEM;
     }
@@ -157,7 +69,7 @@ enum err namer_create(const struct record_output *output, struct namer **out) {
 void namer_destroy(struct namer *namer) {
     if (!namer)
         return;
-    map_free(&namer->map);
+    pointer_map_free(&namer->map);
     live_set_clear(&namer->inheritance);
     free(namer->threads);
     arena_runs_clear(&namer->arenas);
@@ -221,8 +133,7 @@ enum err namer_sync(struct namer *namer, struct diag *diag) {
 /* A trace begins, and with it every count; threads get new numbers as they appear. */
 static enum err trace_begin(struct namer *namer, struct diag *diag) {
     namer->run_count = 0;
-    memset(namer->map.entries, 0, (namer->map.mask + 1) * sizeof *namer->map.entries);
-    namer->map.count = 0;
+    pointer_map_clear(&namer->map);
     namer->thread_count = 0;
     namer->counts = (struct namer_counts){0};
     arenas_forget(namer);
@@ -278,31 +189,34 @@ static inline __attribute__((always_inline)) enum err event_push(struct namer *n
 
 /* The block at `pointer` ends. */
 static inline struct named_block block_end(struct namer *namer, uint64_t pointer) {
-    struct live_pointer *entry = map_find(&namer->map, pointer);
+    struct pointer_entry *entry = pointer ? pointer_map_find(&namer->map, pointer) : NULL;
     struct named_block ended = {0};
-    if (!entry->pointer) {
+    if (!entry) {
         namer->counts.unknown_free_count++;
         return ended;
     }
     ended.name = entry->name;
     if (namer->map.details)
-        ended.detail = namer->map.details[entry - namer->map.entries];
-    map_remove(&namer->map, entry);
+        ended.detail = *pointer_map_detail_of(&namer->map, entry);
+    pointer_map_remove(&namer->map, entry, pointer);
     return ended;
 }
 
-static inline void entry_fill(struct namer *namer, struct live_pointer *entry, uint64_t pointer,
-                              const struct named_block *block) {
-    namer->map.count += !entry->pointer;
-    *entry = (struct live_pointer){pointer, block->name};
+/* What may be known there by that address is over. Room was made. */
+static inline void block_enter(struct namer *namer, struct pointer_entry *entry, uint64_t pointer,
+                               const struct named_block *block) {
+    if (entry)
+        entry->name = block->name;
+    else
+        entry = pointer_map_add(&namer->map, pointer, block->name);
     if (namer->map.details)
-        namer->map.details[entry - namer->map.entries] = block->detail;
+        *pointer_map_detail_of(&namer->map, entry) = block->detail;
 }
 
 static enum err block_insert(struct namer *namer, uint64_t pointer, const struct named_block *block) {
-    if (map_reserve(&namer->map))
+    if (pointer_map_reserve(&namer->map))
         return ERR_NOMEM;
-    entry_fill(namer, map_find(&namer->map, pointer), pointer, block);
+    block_enter(namer, pointer_map_find(&namer->map, pointer), pointer, block);
     return ERR_OK;
 }
 
@@ -320,18 +234,20 @@ static inline enum err block_make(struct namer *namer, struct named_thread *thre
     if (event->size_bytes > EVENT_SIZE_MAX)
         return diag_set(diag, ERR_CHILD, NULL, "the recorder's shared memory holds a request of %" PRIu64 " bytes",
                         event->size_bytes);
-    if (map_reserve(&namer->map))
+    if (!pointer)
+        return diag_set(diag, ERR_CHILD, NULL, "the recorder's shared memory holds a block at address 0");
+    if (pointer_map_reserve(&namer->map))
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory while following %" PRIu64 " live blocks",
                         namer->map.count);
-    struct live_pointer *entry = map_find(&namer->map, pointer);
-    enum err err = entry->pointer ? block_let_go(namer, entry->name, event->thread, diag) : ERR_OK;
+    struct pointer_entry *entry = pointer_map_find(&namer->map, pointer);
+    enum err err = entry ? block_let_go(namer, entry->name, event->thread, diag) : ERR_OK;
     if (err)
         return err;
     unsigned kind = event->kind == EVENT_REALLOC ? EVENT_MALLOC : event->kind;
     const struct named_block block = {
         event_block_name(event->thread, ++thread->births),
         {live_shape(kind, domain, event->align_log2, event->size_bytes), ++namer->birth_count}};
-    entry_fill(namer, entry, pointer, &block);
+    block_enter(namer, entry, pointer, &block);
     return event_push(namer, event, diag);
 }
 
@@ -464,9 +380,7 @@ static enum err thread_appear(struct namer *namer, struct named_thread *thread, 
 
 enum err namer_live_keep(struct namer *namer) {
     assert(!namer->has_sink);
-    if (!namer->map.details)
-        namer->map.details = malloc((namer->map.mask + 1) * sizeof *namer->map.details);
-    return namer->map.details ? ERR_OK : ERR_NOMEM;
+    return pointer_map_detail(&namer->map);
 }
 
 static uint64_t moving_collect(const struct namer *namer, struct live_birth *out) {
@@ -493,10 +407,11 @@ enum err namer_live_take(const struct namer *namer, struct live_set *out) {
     struct live_birth *births = malloc((count ? count : 1) * sizeof *births);
     if (!births)
         return ERR_NOMEM;
-    for (uint64_t i = 0; i <= map->mask; i++)
-        if (map->entries[i].pointer)
-            births[used++] =
-                (struct live_birth){{map->entries[i].pointer, map->details[i].shape}, map->details[i].birth};
+    for (uint64_t i = 0; i < pointer_map_places(map); i++) {
+        uint64_t pointer = pointer_entry_pointer(&map->entries[i]);
+        if (pointer)
+            births[used++] = (struct live_birth){{pointer, map->details[i].shape}, map->details[i].birth};
+    }
     used += moving_collect(namer, births + used);
     live_set_make(births, used, out);
     return ERR_OK;
@@ -522,10 +437,8 @@ enum err namer_restart(struct namer *namer, struct diag *diag) {
 
 void namer_expect(void *ctx, uint64_t pointer) {
     const struct namer *namer = ctx;
-    uint64_t home = map_home(&namer->map, pointer);
-    __builtin_prefetch(&namer->map.entries[home], 1);
-    if (namer->map.details)
-        __builtin_prefetch(&namer->map.details[home], 1);
+    if (namer->map.line_mask >= EXPECT_LINES_LEAST)
+        pointer_map_expect(&namer->map, pointer);
 }
 
 enum err namer_put(void *ctx, const struct merged_record *record, struct diag *diag) {

@@ -1,8 +1,8 @@
 /**
  * record_names.h: ordered records with pointers into events with block names.
  *
- * Memory: 16 bytes per table place of the live-pointer hash (at most half full) and 88 bytes per thread ever seen;
- * when the live set is kept, 32 bytes per table place.
+ * Memory: a pointer_map.h of the live blocks, with details when the live set is kept, and 88 bytes per thread ever
+ * seen.
  *
  * A trace need not begin with its process. One that begins later (in the child of a fork; when recording is started
  * late) first makes the blocks that were alive then: as ordinary allocations, in order of their birth, in the name of
