@@ -12,7 +12,9 @@ enum {
     SHORT_BYTES = 8,               /* items up to this length can get a token */
     TOKEN_COUNT_MIN = 3,           /* rarer items do not pay for their table entry */
     EXPLICIT_BYTES_FULL = 1 << 20, /* a member ends when it would take this much without tokens */
-    BUCKETS = 2 * MEMBER_EVENTS_MAX,
+    BUCKETS_FIRST = 1 << 11,
+    BUCKETS_GROWTH = 4, /* four times from the first number to the last */
+    BUCKETS_MAX = 2 * MEMBER_EVENTS_MAX,
     MEMBER_EVENTS_LOG2 = 18,
     THREAD_BYTES_MAX = 3 * VARINT_BYTES_MAX, /* an entry of the list of threads */
     RUN_BYTES_MAX = 2 * 4                    /* an entry of the schedule */
@@ -49,7 +51,7 @@ struct entry {
 struct item {
     uint64_t key; /* the first SHORT_BYTES bytes, the first one lowest */
     uint32_t length;
-    uint8_t bytes[ITEM_BYTES_MAX + VARINT_BYTES_MAX];
+    uint8_t bytes[SHORT_BYTES + ITEM_BYTES_MAX + VARINT_BYTES_MAX]; /* all of them, of a longer item */
 };
 
 struct events_encoder {
@@ -62,12 +64,14 @@ struct events_encoder {
     uint32_t run_count;
     uint8_t *bits;
     uint64_t bit_count;
+    uint64_t bit_rest; /* those that do not make a byte yet */
 
     uint32_t *items; /* entry number of every event */
     uint32_t item_count;
     struct entry *entries;
     uint32_t entry_count;
-    uint32_t *buckets; /* hash of entries: number, and above it the member it is of; others are empty */
+    uint32_t *buckets;    /* hash of entries: number, and above it the member it is of; others are empty */
+    uint32_t bucket_mask; /* as many as the entries want: few, of an ordinary member, stay in the cache */
     uint32_t bucket_member;
     uint8_t *long_bytes;
     size_t long_count;
@@ -88,26 +92,24 @@ enum {
 _Static_assert(EXPLICIT_CAPACITY + 4 * VARINT_BYTES_MAX + TABLE_ENTRIES_MAX * SHORT_BYTES + TIMES_HEAD_BYTES_MAX <=
                    MEMBER_RAW_BYTES_MAX,
                "a full member keeps to the limit of readers");
+_Static_assert((uint64_t)BUCKETS_FIRST *BUCKETS_GROWTH *BUCKETS_GROWTH *BUCKETS_GROWTH *BUCKETS_GROWTH == BUCKETS_MAX,
+               "growing ends at the last number");
 _Static_assert(1 << MEMBER_EVENTS_LOG2 == MEMBER_EVENTS_MAX, "the number of an entry fits below that of its member");
 
-/* Members count round, and not from 0, which stands for an empty bucket. */
-static void buckets_begin(struct events_encoder *encoder) {
+/* Members, and tables that were too small, count round, and not from 0, which stands for an empty bucket. */
+static void buckets_begin(struct events_encoder *encoder, uint32_t count) {
+    encoder->bucket_mask = count - 1;
     if (++encoder->bucket_member < (uint32_t)1 << (32 - MEMBER_EVENTS_LOG2))
         return;
-    memset(encoder->buckets, 0, BUCKETS * sizeof *encoder->buckets);
+    memset(encoder->buckets, 0, BUCKETS_MAX * sizeof *encoder->buckets);
     encoder->bucket_member = 1;
 }
 
-/*
- * Touches no page that the member before has not used: a short trace is not to cost what a long one does. `bits` are
- * zero beyond what that one has used.
- */
 static void member_begin(struct events_encoder *encoder) {
-    buckets_begin(encoder);
-    memset(encoder->bits, 0, encoder->bit_count / 8 + sizeof(uint64_t));
+    buckets_begin(encoder, BUCKETS_FIRST);
     encoder->member++;
     encoder->local_count = encoder->run_count = encoder->item_count = encoder->entry_count = 0;
-    encoder->bit_count = 0;
+    encoder->bit_count = encoder->bit_rest = 0;
     encoder->is_time_run = false;
     encoder->long_count = encoder->explicit_bytes = 0;
 }
@@ -118,10 +120,10 @@ enum err events_encoder_create(struct events_encoder **out) {
         return ERR_NOMEM;
     encoder->locals = malloc((EXPLICIT_BYTES_FULL / THREAD_BYTES_MAX + 3) * sizeof *encoder->locals);
     encoder->runs = malloc(MEMBER_EVENTS_MAX * sizeof *encoder->runs);
-    encoder->bits = calloc(1, EXPLICIT_CAPACITY);
+    encoder->bits = malloc(EXPLICIT_CAPACITY);
     encoder->items = malloc(MEMBER_EVENTS_MAX * sizeof *encoder->items);
     encoder->entries = malloc(MEMBER_EVENTS_MAX * sizeof *encoder->entries);
-    encoder->buckets = calloc(BUCKETS, sizeof *encoder->buckets);
+    encoder->buckets = calloc(BUCKETS_MAX, sizeof *encoder->buckets);
     encoder->long_bytes = malloc(EXPLICIT_CAPACITY);
     encoder->raw = malloc(MEMBER_RAW_BYTES_MAX);
     if (!encoder->locals || !encoder->runs || !encoder->bits || !encoder->items || !encoder->entries ||
@@ -182,26 +184,33 @@ static inline struct thread_state *thread_use(struct events_encoder *encoder, ui
     return state;
 }
 
-/* Bytes go to both places, so that a short item is a number that never went through memory. */
-static inline void item_byte(struct item *item, uint8_t byte) {
-    if (item->length < SHORT_BYTES)
-        item->key |= (uint64_t)byte << (8 * item->length);
-    item->bytes[item->length++] = byte;
-}
-
 static inline void item_begin(struct item *item, enum item_form form, unsigned low) {
-    item->key = item->length = 0;
-    item_byte(item, opcode_make(form, low));
+    item->key = opcode_make(form, low);
+    item->length = 1;
 }
 
+/* The first bytes, which the key alone has while there are no more of them, come to stand before the others. */
+static __attribute__((noinline)) void item_append_long(struct item *item, uint64_t value) {
+    if (item->length <= SHORT_BYTES)
+        little_write(item->bytes, item->key, SHORT_BYTES);
+    const uint8_t *end = varint_write(item->bytes + item->length, value);
+    item->length = (uint32_t)(end - item->bytes);
+    item->key = little_read(item->bytes, item->length < SHORT_BYTES ? item->length : SHORT_BYTES);
+}
+
+/* Whether a value takes one byte or two is as good as random: no branch on it. */
 static inline void item_append(struct item *item, uint64_t value) {
-    for (; value >= 0x80; value >>= 7)
-        item_byte(item, (uint8_t)(value | 0x80));
-    item_byte(item, (uint8_t)value);
+    if (__builtin_expect(value >= 1 << 14 || item->length > SHORT_BYTES - 2, 0)) {
+        item_append_long(item, value);
+        return;
+    }
+    unsigned is_two = value >= 0x80;
+    item->key |= ((value & 0x7f) | is_two << 7 | value >> 7 << 8) << 8 * item->length;
+    item->length += 1 + is_two;
 }
 
-static inline uint32_t bucket_home(uint64_t key, uint32_t length) {
-    return (uint32_t)((key + length) * 0x9e3779b97f4a7c15u >> 40) & (BUCKETS - 1);
+static inline uint32_t bucket_home(const struct events_encoder *encoder, uint64_t key, uint32_t length) {
+    return (uint32_t)((key + length) * 0x9e3779b97f4a7c15u >> 40) & encoder->bucket_mask;
 }
 
 static uint32_t entry_add(struct events_encoder *encoder, uint64_t key, uint32_t length) {
@@ -209,19 +218,41 @@ static uint32_t entry_add(struct events_encoder *encoder, uint64_t key, uint32_t
     return encoder->entry_count++;
 }
 
+static void bucket_fill(struct events_encoder *encoder, uint32_t bucket, uint32_t number) {
+    encoder->buckets[bucket] = encoder->bucket_member << MEMBER_EVENTS_LOG2 | number;
+}
+
+/* The bucket that holds the short item, or the empty one where it belongs. */
+static inline bool bucket_find(const struct events_encoder *encoder, uint64_t key, uint32_t length, uint32_t *bucket) {
+    for (uint32_t i = bucket_home(encoder, key, length);; i = (i + 1) & encoder->bucket_mask) {
+        uint32_t content = encoder->buckets[i];
+        const struct entry *entry = &encoder->entries[content & (MEMBER_EVENTS_MAX - 1)];
+        bool is_used = content >> MEMBER_EVENTS_LOG2 == encoder->bucket_member;
+        *bucket = i;
+        if (!is_used || (entry->key == key && entry->length == length))
+            return is_used;
+    }
+}
+
+static __attribute__((noinline)) void buckets_grow(struct events_encoder *encoder) {
+    uint32_t bucket;
+    buckets_begin(encoder, BUCKETS_GROWTH * (encoder->bucket_mask + 1));
+    for (uint32_t i = 0; i < encoder->entry_count; i++) {
+        const struct entry *entry = &encoder->entries[i];
+        if (entry->length <= SHORT_BYTES && !bucket_find(encoder, entry->key, entry->length, &bucket))
+            bucket_fill(encoder, bucket, i);
+    }
+}
+
 /* The entry of a short item, made when it is the first of its kind. */
 static inline uint32_t entry_intern(struct events_encoder *encoder, uint64_t key, uint32_t length) {
-    uint32_t bucket = bucket_home(key, length);
-    for (;; bucket = (bucket + 1) & (BUCKETS - 1)) {
-        uint32_t content = encoder->buckets[bucket];
-        if (content >> MEMBER_EVENTS_LOG2 != encoder->bucket_member)
-            break;
-        uint32_t number = content & (MEMBER_EVENTS_MAX - 1);
-        if (encoder->entries[number].key == key && encoder->entries[number].length == length)
-            return number;
-    }
+    uint32_t bucket;
+    if (bucket_find(encoder, key, length, &bucket))
+        return encoder->buckets[bucket] & (MEMBER_EVENTS_MAX - 1);
     uint32_t number = entry_add(encoder, key, length);
-    encoder->buckets[bucket] = encoder->bucket_member << MEMBER_EVENTS_LOG2 | number;
+    bucket_fill(encoder, bucket, number);
+    if (encoder->entry_count * 2 > encoder->bucket_mask + 1)
+        buckets_grow(encoder);
     return number;
 }
 
@@ -239,12 +270,12 @@ static inline void item_add(struct events_encoder *encoder, const struct item *i
     encoder->explicit_bytes += item->length;
 }
 
+/* Stores only: a load of what was just stored, shifted by a byte, would wait for it to reach the cache. */
 static inline void bits_append(struct events_encoder *encoder, uint64_t value, unsigned count) {
-    uint8_t *at = encoder->bits + encoder->bit_count / 8;
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    word = htole64(le64toh(word) | value << encoder->bit_count % 8);
-    memcpy(at, &word, sizeof word);
+    uint64_t word = htole64(encoder->bit_rest |= value << encoder->bit_count % 8);
+    memcpy(encoder->bits + encoder->bit_count / 8, &word, sizeof word);
+    unsigned whole = (encoder->bit_count % 8 + count) & ~7u;
+    encoder->bit_rest >>= whole;
     encoder->bit_count += count;
 }
 

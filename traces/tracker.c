@@ -22,6 +22,9 @@ struct tracker {
 
 enum { RUN_MAX = 4096, SLOTS_FIRST = 2 * RUN_MAX, PREFETCH_ENTRY_EVENTS = 16, PREFETCH_SLOT_EVENTS = 8 };
 
+/* So many blocks, at about 16 bytes each, have not stayed in the cache by themselves. */
+enum { COLD_SLOTS = 1 << 15 };
+
 enum err tracker_create(struct tracker **out) {
     struct tracker *tracker = calloc(1, sizeof *tracker);
     if (!tracker)
@@ -175,9 +178,11 @@ static inline void events_prefetch(const struct tracker *tracker, const struct e
 static enum err run_apply(struct tracker *tracker, const struct event *events, size_t count, struct placement *out,
                           size_t *applied) {
     enum err err = slots_reserve(tracker, count);
+    bool is_cold = tracker->slot_top >= COLD_SLOTS;
     size_t i = 0;
     for (; !err && i < count; i++) {
-        events_prefetch(tracker, &events[i], count - i);
+        if (is_cold)
+            events_prefetch(tracker, &events[i], count - i);
         err = event_apply(tracker, &events[i], &out[i]);
         if (err)
             break;
