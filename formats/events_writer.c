@@ -18,6 +18,9 @@ enum {
     BLOCKS_BYTES = 64         /* what two more blocks than zlib expects take at most */
 };
 
+/* How a member is compressed when there is no time. */
+enum quick_way { QUICK_REPETITIONS, QUICK_HUFFMAN, QUICK_STORED, QUICK_WAY_COUNT };
+
 struct events_writer {
     int fd;
     const char *path;
@@ -27,8 +30,9 @@ struct events_writer {
     uint8_t *member; /* the gzip member being made */
     size_t member_capacity;
     bool is_late;
-    unsigned late_count;    /* members compressed while late */
-    double quick_ratios[2]; /* compressed by raw bytes, when it was last tried: level 1, Huffman codes alone */
+    enum quick_way way;                   /* of the member under way, while late */
+    unsigned late_count;                  /* members compressed while late */
+    double quick_ratios[QUICK_WAY_COUNT]; /* compressed by raw bytes, when it was last tried */
     struct sha256 hash;
     uint64_t file_bytes;
     uint64_t event_count; /* in the members written */
@@ -139,36 +143,50 @@ static enum err buffer_reserve(uint8_t **buffer, size_t *capacity, size_t bytes)
     return ERR_OK;
 }
 
-/* Repetitions are worth looking for only if they save this much; both ways are tried again every so many members. */
-enum { TRY_PERIOD = 16 };
-static const double repetitions_worth = 0.92;
+/*
+ * Repetitions are worth looking for, and a Huffman code is worth its time, only if they save this much; both are tried
+ * again every so many members. A CPython program is full of repetitions; blocks of random sizes have none, and compress
+ * to three quarters at more than half of what all else about writing them takes.
+ */
+enum { TRY_PERIOD = 32 };
+static const double repetitions_worth = 0.92, huffman_worth = 0.6;
 
 struct effort {
     int level;
     int strategy;
 };
 
+static const struct effort quick_efforts[QUICK_WAY_COUNT] = {
+    [QUICK_REPETITIONS] = {1, Z_DEFAULT_STRATEGY},
+    [QUICK_HUFFMAN] = {1, Z_HUFFMAN_ONLY},
+    [QUICK_STORED] = {Z_NO_COMPRESSION, Z_DEFAULT_STRATEGY},
+};
+
 void events_writer_press(struct events_writer *writer, bool is_late) {
     writer->is_late = is_late;
 }
 
-/* Of the quick ways the better one. Blocks of random sizes have no repetitions; a CPython program is full of them. */
-static bool huffman_is_enough(const struct events_writer *writer) {
+static enum quick_way quick_way_choose(const struct events_writer *writer) {
     unsigned turn = writer->late_count % TRY_PERIOD;
-    return turn == 1 || (turn > 1 && writer->quick_ratios[0] > repetitions_worth * writer->quick_ratios[1]);
+    if (turn < QUICK_STORED)
+        return turn;
+    double repetitions = writer->quick_ratios[QUICK_REPETITIONS], huffman = writer->quick_ratios[QUICK_HUFFMAN];
+    if (repetitions <= repetitions_worth * huffman)
+        return QUICK_REPETITIONS;
+    return huffman <= huffman_worth ? QUICK_HUFFMAN : QUICK_STORED;
 }
 
-static struct effort effort_choose(const struct events_writer *writer, enum member_kind kind) {
+static struct effort effort_choose(struct events_writer *writer, enum member_kind kind) {
     if (!writer->is_late || kind != MEMBER_EVENTS)
         return (struct effort){writer->level, Z_DEFAULT_STRATEGY};
-    return (struct effort){1, huffman_is_enough(writer) ? Z_HUFFMAN_ONLY : Z_DEFAULT_STRATEGY};
+    writer->way = quick_way_choose(writer);
+    return quick_efforts[writer->way];
 }
 
-static void effort_note(struct events_writer *writer, enum member_kind kind, struct effort effort, size_t raw_bytes,
-                        size_t bytes) {
+static void effort_note(struct events_writer *writer, enum member_kind kind, size_t raw_bytes, size_t bytes) {
     if (!writer->is_late || kind != MEMBER_EVENTS)
         return;
-    writer->quick_ratios[effort.strategy == Z_HUFFMAN_ONLY] = (double)bytes / (double)raw_bytes;
+    writer->quick_ratios[writer->way] = (double)bytes / (double)raw_bytes;
     writer->late_count++;
 }
 
@@ -192,7 +210,7 @@ static bool piece_deflate(struct events_writer *writer, const uint8_t *from, siz
 static bool content_deflate(struct events_writer *writer, enum member_kind kind, const uint8_t *raw, size_t raw_bytes,
                             struct effort effort) {
     struct encoded_times times = events_encoder_times(writer->encoder);
-    const struct effort huffman = {effort.level, Z_HUFFMAN_ONLY};
+    const struct effort huffman = {effort.level, Z_HUFFMAN_ONLY}; /* at level 0 stored, too */
     if (kind != MEMBER_EVENTS || times.bytes < TIMES_BYTES_LEAST)
         return piece_deflate(writer, raw, raw_bytes, effort, Z_FINISH);
     size_t rest = times.at + times.bytes;
@@ -219,7 +237,7 @@ static enum err member_write(struct events_writer *writer, struct member_header 
         return diag_set(diag, ERR_NOMEM, writer->path, "zlib cannot compress a member");
     little_write(stream->next_out, crc32_z(0, raw, raw_bytes), 4);
     little_write(stream->next_out + 4, raw_bytes, 4);
-    effort_note(writer, header.kind, effort, raw_bytes, stream->total_out);
+    effort_note(writer, header.kind, raw_bytes, stream->total_out);
     header.features = writer->features;
     header.member_bytes = (uint32_t)(stream->next_out + MEMBER_TRAILER_BYTES - writer->member);
     member_header_write(&header, writer->member);

@@ -25,17 +25,14 @@ static int memory_renew(void) {
     return memory_fd;
 }
 
-struct events_file events_file_make(const struct event *events, size_t count, size_t per_member) {
-    return events_file_make_timed(events, NULL, count, per_member);
-}
-
-struct events_file events_file_make_timed(const struct event *events, const uint64_t *times_ns, size_t count,
-                                          size_t per_member) {
+static struct events_file file_make(const struct event *events, const uint64_t *times_ns, size_t count,
+                                    size_t per_member, bool is_late) {
     struct events_file file = {.bytes = NULL};
     struct events_writer *writer;
     uint64_t bytes;
     int fd = memory_renew();
     assert_int_equal(events_writer_create(fd, "memory", 0, &writer, NULL), ERR_OK);
+    events_writer_press(writer, is_late);
     for (size_t at = 0; at < count;) {
         size_t run = per_member && per_member < count - at ? per_member : count - at;
         assert_int_equal(events_writer_put(writer, events + at, times_ns ? times_ns + at : NULL, run, NULL), ERR_OK);
@@ -50,6 +47,19 @@ struct events_file events_file_make_timed(const struct event *events, const uint
     assert_non_null(file.bytes);
     assert_int_equal(pread(fd, file.bytes, bytes, 0), (ssize_t)bytes);
     return file;
+}
+
+struct events_file events_file_make(const struct event *events, size_t count, size_t per_member) {
+    return file_make(events, NULL, count, per_member, false);
+}
+
+struct events_file events_file_make_timed(const struct event *events, const uint64_t *times_ns, size_t count,
+                                          size_t per_member) {
+    return file_make(events, times_ns, count, per_member, false);
+}
+
+struct events_file events_file_make_late(const struct event *events, size_t count, size_t per_member) {
+    return file_make(events, NULL, count, per_member, true);
 }
 
 void events_file_clear(struct events_file *file) {

@@ -22,6 +22,8 @@ struct events_file events_file_make(const struct event *events, size_t count, si
 /** The same with times; NULL: without. */
 struct events_file events_file_make_timed(const struct event *events, const uint64_t *times_ns, size_t count,
                                           size_t per_member);
+/** The same of a writer that is behind all the time. */
+struct events_file events_file_make_late(const struct event *events, size_t count, size_t per_member);
 void events_file_clear(struct events_file *file);
 
 /** A path to a memory file that holds these bytes; stays valid until the next call. */

@@ -1,5 +1,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -111,6 +112,48 @@ static void written_bytes_depend_on_the_events_only(void **state) {
     free(events);
 }
 
+enum { LATE_EVENTS = 200000, LATE_PER_MEMBER = 2000, LATE_LIVE = 1000 };
+
+/* Pairs of malloc and free; of random sizes, and of random age, or all alike. */
+static struct event *pairs_make(bool is_random) {
+    struct event *events = calloc(LATE_EVENTS, sizeof *events);
+    uint64_t seed = 20261120, names[LATE_LIVE] = {0};
+    assert_non_null(events);
+    for (uint64_t i = 0; i < LATE_EVENTS; i += 2) {
+        uint64_t *name = &names[is_random ? random_next(&seed) % LATE_LIVE : 0];
+        events[i] = (struct event){.kind = EVENT_MALLOC, .size_bytes = is_random ? 16 + random_next(&seed) % 500 : 64};
+        events[i + 1] = (struct event){.kind = EVENT_FREE, .block = *name};
+        *name = event_block_name(0, i / 2 + 1);
+    }
+    return events;
+}
+
+/* What random sizes take when a writer has time for them, and when not; the same events come back of both. */
+static void late_and_in_time(bool is_random, double *ratio) {
+    struct event *events = pairs_make(is_random);
+    struct events_file in_time = events_file_make(events, LATE_EVENTS, LATE_PER_MEMBER);
+    struct events_file late = events_file_make_late(events, LATE_EVENTS, LATE_PER_MEMBER);
+    size_t seen;
+    struct diag diag = {.err = ERR_OK};
+    assert_int_equal(
+        events_file_read(events_file_path(late.bytes, late.count), late.sha256, events, LATE_EVENTS, &seen, &diag),
+        ERR_OK);
+    assert_int_equal(seen, LATE_EVENTS);
+    *ratio = (double)late.count / (double)in_time.count;
+    events_file_clear(&in_time);
+    events_file_clear(&late);
+    free(events);
+}
+
+static void late_writer_stores_what_hardly_compresses_and_nothing_else(void **state) {
+    (void)state;
+    double ratio;
+    late_and_in_time(true, &ratio);
+    assert_true(ratio > 1.1 && ratio < 1.5);
+    late_and_in_time(false, &ratio);
+    assert_true(ratio < 1.5); /* stored it would be ten times as much */
+}
+
 static void members_decode_alone_in_any_order(void **state) {
     (void)state;
     enum { COUNT = 3000, PER_MEMBER = 170 };
@@ -175,6 +218,7 @@ int main(void) {
         cmocka_unit_test(long_traces_fill_many_members),
         cmocka_unit_test(every_event_in_a_new_thread),
         cmocka_unit_test(written_bytes_depend_on_the_events_only),
+        cmocka_unit_test(late_writer_stores_what_hardly_compresses_and_nothing_else),
         cmocka_unit_test(members_decode_alone_in_any_order),
         cmocka_unit_test(reading_on_after_a_seek_reaches_the_end),
     };
