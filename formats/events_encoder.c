@@ -357,19 +357,6 @@ static inline void run_extend(struct events_encoder *encoder, uint32_t local) {
     encoder->explicit_bytes += RUN_BYTES_MAX;
 }
 
-enum err events_encoder_add(struct events_encoder *encoder, const struct event *event) {
-    struct item item;
-    enum err err = threads_reserve(encoder, event->thread);
-    if (err)
-        return err;
-    struct thread_state *thread = thread_use(encoder, event->thread);
-    run_extend(encoder, thread->local);
-    item_make(encoder, &item, event);
-    item_add(encoder, &item);
-    thread->births += (uint64_t)event_makes_block(event->kind);
-    return ERR_OK;
-}
-
 static void time_account(struct events_encoder *encoder, uint64_t step_ns) {
     if (step_ns)
         encoder->explicit_bytes += times_step_bytes(step_ns);
@@ -378,18 +365,47 @@ static void time_account(struct events_encoder *encoder, uint64_t step_ns) {
     encoder->is_time_run = !step_ns;
 }
 
-enum err events_encoder_add_time(struct events_encoder *encoder, uint64_t time_ns) {
-    if (!encoder->times_ns && !(encoder->times_ns = malloc(MEMBER_EVENTS_MAX * sizeof *encoder->times_ns)))
-        return ERR_NOMEM;
+static void time_add(struct events_encoder *encoder, uint64_t time_ns) {
     uint64_t *to = &encoder->times_ns[encoder->item_count - 1];
     if (encoder->item_count > 1)
         time_account(encoder, time_ns - to[-1]);
     *to = time_ns;
+}
+
+static inline enum err event_add(struct events_encoder *encoder, const struct event *event) {
+    struct item item;
+    if (threads_reserve(encoder, event->thread))
+        return ERR_NOMEM;
+    struct thread_state *thread = thread_use(encoder, event->thread);
+    run_extend(encoder, thread->local);
+    item_make(encoder, &item, event);
+    item_add(encoder, &item);
+    thread->births += (uint64_t)event_makes_block(event->kind);
+    return ERR_OK;
+}
+
+static inline bool member_is_full(const struct events_encoder *encoder) {
+    return encoder->item_count == MEMBER_EVENTS_MAX || encoder->explicit_bytes >= EXPLICIT_BYTES_FULL;
+}
+
+enum err events_encoder_add(struct events_encoder *encoder, const struct event *events, const uint64_t *times_ns,
+                            size_t count, size_t *added) {
+    size_t i = 0;
+    if (times_ns && !encoder->times_ns && !(encoder->times_ns = malloc(MEMBER_EVENTS_MAX * sizeof *encoder->times_ns)))
+        return ERR_NOMEM;
+    while (i < count && !member_is_full(encoder)) {
+        if (event_add(encoder, &events[i]))
+            return ERR_NOMEM;
+        if (times_ns)
+            time_add(encoder, times_ns[i]);
+        i++;
+    }
+    *added = i;
     return ERR_OK;
 }
 
 bool events_encoder_full(const struct events_encoder *encoder) {
-    return encoder->item_count == MEMBER_EVENTS_MAX || encoder->explicit_bytes >= EXPLICIT_BYTES_FULL;
+    return member_is_full(encoder);
 }
 
 uint32_t events_encoder_count(const struct events_encoder *encoder) {

@@ -22,17 +22,13 @@ enum err events_encoder_create(struct events_encoder **out);
 void events_encoder_destroy(struct events_encoder *encoder);
 
 /**
- * Adds one event of a valid trace (the caller's tracker has accepted it).
- * @return ERR_OK or ERR_NOMEM.
+ * Adds the next events of a valid trace (the caller's tracker has accepted them), until the member is full.
+ * @param times_ns theirs, not falling, below EVENT_TIME_END_NS; NULL: none. Of all events of a trace or of none.
+ * @param added how many were added: at least one; less than `count` when the member must be taken before the next.
+ * @return ERR_OK; ERR_NOMEM: the encoder is of no use any more.
  */
-enum err events_encoder_add(struct events_encoder *encoder, const struct event *event);
-
-/**
- * The time of the event just added; of all events of a trace or of none.
- * @param time_ns not below the one before, below EVENT_TIME_END_NS.
- * @return ERR_OK or ERR_NOMEM (2 MiB, at the first time).
- */
-enum err events_encoder_add_time(struct events_encoder *encoder, uint64_t time_ns);
+enum err events_encoder_add(struct events_encoder *encoder, const struct event *events, const uint64_t *times_ns,
+                            size_t count, size_t *added);
 
 /** True when the member must be taken before the next event is added. */
 bool events_encoder_full(const struct events_encoder *encoder);

@@ -292,9 +292,8 @@ static enum err features_settle(struct events_writer *writer, unsigned features,
 enum err events_writer_put(struct events_writer *writer, const struct event *events, const uint64_t *times_ns,
                            size_t count, struct diag *diag) {
     enum err err = count ? features_settle(writer, times_ns ? FEATURE_TIMES : 0, diag) : ERR_OK;
-    for (size_t i = 0; i < count && !err; i++) {
-        if (events_encoder_add(writer->encoder, &events[i]) ||
-            (times_ns && events_encoder_add_time(writer->encoder, times_ns[i])))
+    for (size_t at = 0, added; at < count && !err; at += added) {
+        if (events_encoder_add(writer->encoder, events + at, times_ns ? times_ns + at : NULL, count - at, &added))
             return out_of_memory(writer, diag);
         if (events_encoder_full(writer->encoder))
             err = events_writer_flush(writer, diag);

@@ -41,10 +41,9 @@ static size_t members_make(const struct event *events, size_t count, size_t per_
         abort();
     for (size_t i = 0; i < count; i++) {
         const uint8_t *raw;
-        size_t bytes;
-        if (events_encoder_add(encoder, &events[i]))
-            abort();
-        if (is_timed && events_encoder_add_time(encoder, time_of(i)))
+        size_t bytes, added;
+        const uint64_t time_ns = time_of(i);
+        if (events_encoder_add(encoder, &events[i], is_timed ? &time_ns : NULL, 1, &added))
             abort();
         if ((i + 1) % per_member && i + 1 < count)
             continue;

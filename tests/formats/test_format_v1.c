@@ -83,8 +83,7 @@ static void specified_example_is_what_the_encoder_makes(void **state) {
     size_t count;
     struct events_encoder *encoder;
     assert_int_equal(events_encoder_create(&encoder), ERR_OK);
-    for (size_t i = 0; i < EXAMPLE_EVENTS; i++)
-        assert_int_equal(events_encoder_add(encoder, &example[i]), ERR_OK);
+    assert_int_equal(events_encoder_add(encoder, example, NULL, EXAMPLE_EVENTS, &count), ERR_OK);
     assert_int_equal(events_encoder_take(encoder, &bytes, &count), ERR_OK);
     assert_int_equal(count, specified_bytes("```bytes-member", specified));
     assert_memory_equal(bytes, specified, count);
@@ -132,10 +131,7 @@ static void specified_times_are_what_the_encoder_makes(void **state) {
     size_t count;
     struct events_encoder *encoder;
     assert_int_equal(events_encoder_create(&encoder), ERR_OK);
-    for (size_t i = 0; i < EXAMPLE_EVENTS; i++) {
-        assert_int_equal(events_encoder_add(encoder, &example[i]), ERR_OK);
-        assert_int_equal(events_encoder_add_time(encoder, example_times_ns[i]), ERR_OK);
-    }
+    assert_int_equal(events_encoder_add(encoder, example, example_times_ns, EXAMPLE_EVENTS, &count), ERR_OK);
     assert_int_equal(events_encoder_take(encoder, &bytes, &count), ERR_OK);
     assert_int_equal(count, specified_timed_member(specified));
     assert_memory_equal(bytes, specified, count);

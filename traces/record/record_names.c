@@ -12,7 +12,7 @@
 enum {
     EVENTS_PER_RUN = 1024,
     EXPECT_LINES_LEAST = 4096, /* a smaller table, of 256 KiB, stays in the cache by itself */
-    PENDING_COUNT = 3, /* reallocs under way in one thread: its own and those of signal handlers */
+    PENDING_COUNT = 3,         /* reallocs under way in one thread: its own and those of signal handlers */
     THREAD_COUNT_MAX = 1 << EVENT_THREAD_BITS
 };
 
@@ -169,19 +169,16 @@ static enum err threads_reserve(struct namer *namer, uint64_t serial) {
     return ERR_OK;
 }
 
-/* Field by field: copied as a whole, an event that was just put together in pieces makes the processor wait for them.
- */
-static inline __attribute__((always_inline)) enum err event_push(struct namer *namer, const struct event *event,
-                                                                 struct diag *diag) {
-    namer->times_ns[namer->run_count] = namer->now_ns & namer->time_mask;
-    struct event *to = &namer->run[namer->run_count++];
-    to->size_bytes = event->size_bytes;
-    to->block = event->block;
-    to->thread = event->thread;
-    to->kind = event->kind;
-    to->domain = event->domain;
-    to->align_log2 = event->align_log2;
-    to->reserved = 0;
+/* The event to come, put together where it will stay; event_push makes it one. */
+static inline struct event *event_next(struct namer *namer, uint32_t number, enum event_kind kind) {
+    struct event *event = &namer->run[namer->run_count];
+    *event = (struct event){.thread = number, .kind = (uint8_t)kind};
+    return event;
+}
+
+static inline enum err event_push(struct namer *namer, struct diag *diag) {
+    const struct event *event = &namer->run[namer->run_count];
+    namer->times_ns[namer->run_count++] = namer->now_ns & namer->time_mask;
     namer->counts.event_count++;
     namer->counts.operation_count += (uint64_t)event_is_operation(event->kind);
     return namer->run_count == EVENTS_PER_RUN ? namer_flush(namer, diag) : ERR_OK;
@@ -221,14 +218,18 @@ static enum err block_insert(struct namer *namer, uint64_t pointer, const struct
 }
 
 /* An address that is handed out while we hold it for live was freed behind our back: say so, and let it go first. */
-static __attribute__((noinline)) enum err block_let_go(struct namer *namer, uint64_t name, uint32_t number,
+static __attribute__((noinline)) enum err block_let_go(struct namer *namer, uint64_t name, struct event **event,
                                                        struct diag *diag) {
-    struct event event = {.kind = EVENT_FREE, .thread = number, .block = name};
+    struct event made = **event;
+    event_next(namer, made.thread, EVENT_FREE)->block = name;
     namer->counts.missed_free_count++;
-    return event_push(namer, &event, diag);
+    enum err err = event_push(namer, diag);
+    *event = &namer->run[namer->run_count];
+    **event = made;
+    return err;
 }
 
-/* `domain` is the block's own: that of the event may be left out. */
+/* `event`, the next one, makes a block; `domain` is the block's own: that of the event may be left out. */
 static inline enum err block_make(struct namer *namer, struct named_thread *thread, struct event *event,
                                   uint64_t pointer, unsigned domain, struct diag *diag) {
     if (event->size_bytes > EVENT_SIZE_MAX)
@@ -240,7 +241,7 @@ static inline enum err block_make(struct namer *namer, struct named_thread *thre
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory while following %" PRIu64 " live blocks",
                         namer->map.count);
     struct pointer_entry *entry = pointer_map_find(&namer->map, pointer);
-    enum err err = entry ? block_let_go(namer, entry->name, event->thread, diag) : ERR_OK;
+    enum err err = entry ? block_let_go(namer, entry->name, &event, diag) : ERR_OK;
     if (err)
         return err;
     unsigned kind = event->kind == EVENT_REALLOC ? EVENT_MALLOC : event->kind;
@@ -248,7 +249,7 @@ static inline enum err block_make(struct namer *namer, struct named_thread *thre
         event_block_name(event->thread, ++thread->births),
         {live_shape(kind, domain, event->align_log2, event->size_bytes), ++namer->birth_count}};
     block_enter(namer, entry, pointer, &block);
-    return event_push(namer, event, diag);
+    return event_push(namer, diag);
 }
 
 static void pending_push(struct named_thread *thread, const struct named_block *block) {
@@ -264,12 +265,11 @@ static struct named_block pending_pop(struct named_thread *thread) {
 }
 
 static inline enum err block_free(struct namer *namer, struct event *event, uint64_t pointer, struct diag *diag) {
-    event->kind = EVENT_FREE;
     event->domain = pointer ? 0 : event->domain;
     event->size_bytes = 0;
     if (pointer && !(event->block = block_end(namer, pointer).name))
         return ERR_OK;
-    return event_push(namer, event, diag);
+    return event_push(namer, diag);
 }
 
 /* A realloc's second half. */
@@ -281,7 +281,7 @@ static enum err realloc_finish(struct namer *namer, struct named_thread *thread,
         event->kind = EVENT_FREE;
         event->domain = 0;
         event->size_bytes = 0;
-        return event->block ? event_push(namer, event, diag) : ERR_OK;
+        return event->block ? event_push(namer, diag) : ERR_OK;
     }
     if (kind == RECORD_REALLOC_FAILED) {
         if (old.name && block_insert(namer, pointer, &old))
@@ -296,30 +296,27 @@ static enum err realloc_finish(struct namer *namer, struct named_thread *thread,
 
 static inline enum err record_apply(struct namer *namer, struct named_thread *thread,
                                     const struct merged_record *record, struct diag *diag) {
-    static const uint8_t plain_kinds[RECORD_STAMPED_COUNT] = {[RECORD_MALLOC] = EVENT_MALLOC,
-                                                              [RECORD_CALLOC] = EVENT_CALLOC,
-                                                              [RECORD_ALIGNED] = EVENT_ALIGNED_ALLOC,
-                                                              [RECORD_REALLOC_NEW] = EVENT_REALLOC,
-                                                              [RECORD_THREAD_END] = EVENT_THREAD_END};
+    static const uint8_t plain_kinds[RECORD_STAMPED_COUNT] = {
+        [RECORD_MALLOC] = EVENT_MALLOC,       [RECORD_CALLOC] = EVENT_CALLOC, [RECORD_ALIGNED] = EVENT_ALIGNED_ALLOC,
+        [RECORD_REALLOC_NEW] = EVENT_REALLOC, [RECORD_FREE] = EVENT_FREE,     [RECORD_THREAD_END] = EVENT_THREAD_END};
     unsigned kind = (unsigned)(record->what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK);
     uint64_t pointer = record->what & RECORD_POINTER_MASK;
-    struct event event = {.size_bytes = record->size_bytes,
-                          .thread = thread->number - 1,
-                          .kind = plain_kinds[kind],
-                          .domain = (uint8_t)(record->what >> RECORD_DOMAIN_SHIFT & 3)};
+    struct event *event = event_next(namer, thread->number - 1, plain_kinds[kind]);
+    event->size_bytes = record->size_bytes;
+    event->domain = (uint8_t)(record->what >> RECORD_DOMAIN_SHIFT & 3);
     struct named_block block;
     switch (kind) {
     case RECORD_PROCESS: /* not of the allocation traffic */
         return ERR_OK;
     case RECORD_ALIGNED:
-        event.align_log2 = (uint8_t)(record->what >> RECORD_ALIGN_SHIFT & 63);
+        event->align_log2 = (uint8_t)(record->what >> RECORD_ALIGN_SHIFT & 63);
         /* fall through */
     case RECORD_MALLOC:
     case RECORD_CALLOC:
     case RECORD_REALLOC_NEW:
-        return block_make(namer, thread, &event, pointer, event.domain, diag);
+        return block_make(namer, thread, event, pointer, event->domain, diag);
     case RECORD_FREE:
-        return block_free(namer, &event, pointer, diag);
+        return block_free(namer, event, pointer, diag);
     case RECORD_ARENA:
         return arena_note(namer, record, diag);
     case RECORD_REALLOC_BEGIN:
@@ -329,10 +326,10 @@ static inline enum err record_apply(struct namer *namer, struct named_thread *th
     case RECORD_REALLOC_END:
     case RECORD_REALLOC_FREED:
     case RECORD_REALLOC_FAILED:
-        return realloc_finish(namer, thread, kind, &event, pointer, diag);
+        return realloc_finish(namer, thread, kind, event, pointer, diag);
     default:
-        event.domain = 0;
-        return event_push(namer, &event, diag);
+        event->domain = 0;
+        return event_push(namer, diag);
     }
 }
 
@@ -347,16 +344,17 @@ static struct named_block *block_moving(struct namer *namer, uint64_t where) {
 
 static enum err block_inherit(struct namer *namer, struct named_thread *thread, const struct live_block *inherited,
                               struct diag *diag) {
-    struct event event = live_shape_event(inherited->shape);
-    event.thread = thread->number - 1;
+    struct event *event = &namer->run[namer->run_count];
+    *event = live_shape_event(inherited->shape);
+    event->thread = thread->number - 1;
     if (!(inherited->pointer & LIVE_MOVING))
-        return block_make(namer, thread, &event, inherited->pointer, event.domain, diag);
+        return block_make(namer, thread, event, inherited->pointer, event->domain, diag);
     struct named_block *moving = block_moving(namer, inherited->pointer);
-    const struct named_block block = {event_block_name(event.thread, ++thread->births),
+    const struct named_block block = {event_block_name(event->thread, ++thread->births),
                                       {inherited->shape, ++namer->birth_count}};
     if (moving)
         *moving = block;
-    return event_push(namer, &event, diag);
+    return event_push(namer, diag);
 }
 
 static enum err inheritance_make(struct namer *namer, struct named_thread *thread, struct diag *diag) {
@@ -372,9 +370,9 @@ static enum err inheritance_make(struct namer *namer, struct named_thread *threa
 
 /* Whatever comes first from a thread begins it: a signal handler can get ahead of its RECORD_THREAD_START. */
 static enum err thread_appear(struct namer *namer, struct named_thread *thread, struct diag *diag) {
-    struct event event = {.kind = EVENT_THREAD_START, .thread = namer->thread_count};
+    event_next(namer, namer->thread_count, EVENT_THREAD_START);
     thread->number = ++namer->thread_count;
-    enum err err = event_push(namer, &event, diag);
+    enum err err = event_push(namer, diag);
     return err || !namer->inherits ? err : inheritance_make(namer, thread, diag);
 }
 
