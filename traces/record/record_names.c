@@ -184,36 +184,42 @@ static inline enum err event_push(struct namer *namer, struct diag *diag) {
     return namer->run_count == EVENTS_PER_RUN ? namer_flush(namer, diag) : ERR_OK;
 }
 
-/* The block at `pointer` ends. */
-static inline struct named_block block_end(struct namer *namer, uint64_t pointer) {
+/* The entry of a block that ends; NULL: nobody saw it being made. */
+static inline struct pointer_entry *block_find(struct namer *namer, uint64_t pointer) {
     struct pointer_entry *entry = pointer ? pointer_map_find(&namer->map, pointer) : NULL;
-    struct named_block ended = {0};
-    if (!entry) {
-        namer->counts.unknown_free_count++;
-        return ended;
-    }
-    ended.name = entry->name;
-    if (namer->map.details)
-        ended.detail = *pointer_map_detail_of(&namer->map, entry);
-    pointer_map_remove(&namer->map, entry, pointer);
-    return ended;
+    namer->counts.unknown_free_count += !entry;
+    return entry;
 }
 
-/* What may be known there by that address is over. Room was made. */
-static inline void block_enter(struct namer *namer, struct pointer_entry *entry, uint64_t pointer,
-                               const struct named_block *block) {
-    if (entry)
-        entry->name = block->name;
-    else
-        entry = pointer_map_add(&namer->map, pointer, block->name);
+/* The block at `pointer` ends, for now: it is moving. */
+static struct named_block block_take(struct namer *namer, uint64_t pointer) {
+    struct pointer_entry *entry = block_find(namer, pointer);
+    struct named_block taken = {0};
+    if (!entry)
+        return taken;
+    taken.name = entry->name;
     if (namer->map.details)
-        *pointer_map_detail_of(&namer->map, entry) = block->detail;
+        taken.detail = *pointer_map_detail_of(&namer->map, entry);
+    pointer_map_remove(&namer->map, entry, pointer);
+    return taken;
+}
+
+/* The block's name from here on is `name`; `entry` is what may be known there by that address, and is over. Room was
+ * made. @return the entry. */
+static inline struct pointer_entry *block_enter(struct namer *namer, struct pointer_entry *entry, uint64_t pointer,
+                                                uint64_t name) {
+    if (!entry)
+        return pointer_map_add(&namer->map, pointer, name);
+    entry->name = name;
+    return entry;
 }
 
 static enum err block_insert(struct namer *namer, uint64_t pointer, const struct named_block *block) {
     if (pointer_map_reserve(&namer->map))
         return ERR_NOMEM;
-    block_enter(namer, pointer_map_find(&namer->map, pointer), pointer, block);
+    struct pointer_entry *entry = block_enter(namer, pointer_map_find(&namer->map, pointer), pointer, block->name);
+    if (namer->map.details)
+        *pointer_map_detail_of(&namer->map, entry) = block->detail;
     return ERR_OK;
 }
 
@@ -245,10 +251,10 @@ static inline enum err block_make(struct namer *namer, struct named_thread *thre
     if (err)
         return err;
     unsigned kind = event->kind == EVENT_REALLOC ? EVENT_MALLOC : event->kind;
-    const struct named_block block = {
-        event_block_name(event->thread, ++thread->births),
-        {live_shape(kind, domain, event->align_log2, event->size_bytes), ++namer->birth_count}};
-    block_enter(namer, entry, pointer, &block);
+    entry = block_enter(namer, entry, pointer, event_block_name(event->thread, ++thread->births));
+    if (namer->map.details)
+        *pointer_map_detail_of(&namer->map, entry) = (struct pointer_detail){
+            live_shape(kind, domain, event->align_log2, event->size_bytes), ++namer->birth_count};
     return event_push(namer, diag);
 }
 
@@ -265,10 +271,15 @@ static struct named_block pending_pop(struct named_thread *thread) {
 }
 
 static inline enum err block_free(struct namer *namer, struct event *event, uint64_t pointer, struct diag *diag) {
-    event->domain = pointer ? 0 : event->domain;
     event->size_bytes = 0;
-    if (pointer && !(event->block = block_end(namer, pointer).name))
+    if (!pointer)
+        return event_push(namer, diag);
+    struct pointer_entry *entry = block_find(namer, pointer);
+    if (!entry)
         return ERR_OK;
+    event->domain = 0;
+    event->block = entry->name;
+    pointer_map_remove(&namer->map, entry, pointer);
     return event_push(namer, diag);
 }
 
@@ -320,7 +331,7 @@ static inline enum err record_apply(struct namer *namer, struct named_thread *th
     case RECORD_ARENA:
         return arena_note(namer, record, diag);
     case RECORD_REALLOC_BEGIN:
-        block = block_end(namer, pointer);
+        block = block_take(namer, pointer);
         pending_push(thread, &block);
         return ERR_OK;
     case RECORD_REALLOC_END:
