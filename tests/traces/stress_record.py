@@ -101,7 +101,7 @@ def stress(seed):
     code, text = run(*argv)
     if code:
         raise Fault(text)
-    if "--follow" not in options and re.search("made unseen|freed unseen|were lost|cut short", text):
+    if "--follow" not in options and re.search("made unseen|freed unseen|events? lost|cut short", text):
         raise Fault(text)
     pairs = traces_match("--follow" in options)
     totals = [0, 0]

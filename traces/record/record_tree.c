@@ -17,6 +17,7 @@
 #include "traces/record/record_bounds.h"
 #include "traces/record/record_guard.h"
 #include "traces/record/record_host.h"
+#include "traces/record/record_image.h"
 #include "traces/record/record_probe.h"
 #include "traces/record/record_process.h"
 #include "traces/record/record_slots.h"
@@ -226,8 +227,7 @@ static void exec_reason(const struct recorded_process *process, const char *path
 static void exec_path_of(const struct recorded_process *process, char path[RECORD_TEXT_BYTES]) {
     path[0] = 0;
     if (process->session && atomic_load(&process->session->shared->exec_pending)) {
-        memcpy(path, process->session->shared->exec_path, RECORD_TEXT_BYTES);
-        path[RECORD_TEXT_BYTES - 1] = 0;
+        record_text_copy(process->session->shared->exec_path, path);
         if (!path[0])
             snprintf(path, RECORD_TEXT_BYTES, "a program");
     } else if (!process->session || process->state != PROCESS_RUNNING) {
