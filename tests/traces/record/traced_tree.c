@@ -1,5 +1,6 @@
 /* Process trees of every shape. Sizes tell who made a block: 500 the parent before it forked, 600 a child, 700 a leaf.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -163,6 +164,26 @@ static int exec_run(char *self, char *program, int block_count) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+/* Forks, becomes itself again, and forks again; then makes a file, empty, to say so. */
+static int again_run(char *self, char *file) {
+    if (fork() == 0)
+        child_run();
+    wait(NULL);
+    execl(self, self, "again-leaf", file, (char *)NULL);
+    return 127;
+}
+
+static int again_leaf_run(const char *file) {
+    blocks_make(700, 10);
+    if (fork() == 0) {
+        blocks_make(600, CHILD_BLOCKS);
+        _exit(0);
+    }
+    wait(NULL);
+    int fd = open(file, O_CREAT | O_WRONLY, 0600);
+    return fd < 0 || close(fd);
+}
+
 static int many_run(int count) {
     for (int i = 0; i < count; i++) {
         if (i >= AT_ONCE)
@@ -200,6 +221,8 @@ int main(int count, char **words) {
     const char *what = count > 1 ? words[1] : "";
     if (strcmp(what, "leaf") == 0)
         return leaf_run();
+    if (strcmp(what, "again-leaf") == 0)
+        return again_leaf_run(words[2]);
     kept_fill();
     if (strcmp(what, "nested") == 0)
         return nested_run(3);
@@ -215,6 +238,8 @@ int main(int count, char **words) {
         return killed_run();
     if (strcmp(what, "exec") == 0)
         return exec_run(words[0], words[2], atoi(words[3]));
+    if (strcmp(what, "again") == 0)
+        return again_run(words[0], words[2]);
     if (strcmp(what, "many") == 0)
         return many_run(atoi(words[2]));
     if (strcmp(what, "clone") == 0)
