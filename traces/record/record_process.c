@@ -75,7 +75,7 @@ static enum err record_put(void *ctx, const struct merged_record *record, struct
     if (kind == RECORD_IMAGE)
         return image_begin(process, record, diag);
     if (__builtin_expect(process->open_fork_count, 0))
-        process->uncertain_count += record->serial != process->open_fork_serial;
+        process->watcher.beside(process->watcher.ctx, process, record);
     return namer_put(process->namer, record, diag);
 }
 

@@ -6,13 +6,22 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { KEPT = 300, CHILD_BLOCKS = 50, THREADS = 3, FORKS_BESIDE_THREADS = 20, AT_ONCE = 10, STACK_BYTES = 1 << 16 };
+enum {
+    KEPT = 300,
+    CHILD_BLOCKS = 50,
+    THREADS = 3,
+    STORMED = 64,
+    FORKS_BESIDE_THREADS = 20,
+    AT_ONCE = 10,
+    STACK_BYTES = 1 << 16
+};
 
 extern char **environ;
 
@@ -59,26 +68,45 @@ static int nested_run(int depth) {
     return WEXITSTATUS(status);
 }
 
-static void *storm(void *unused) {
-    void *own[64] = {0};
-    (void)unused;
+/* A block is in its place from when malloc has returned until free is called: the child of a fork can free them all. */
+static void *volatile stormed[THREADS][STORMED];
+
+static void stormed_free(void *volatile *place) {
+    void *block = *place;
+    *place = NULL;
+    free(block);
+}
+
+static void *storm(void *places) {
+    void *volatile *own = places;
     for (unsigned i = 0; !atomic_load(&is_over); i++) {
-        free(own[i % 64]);
-        own[i % 64] = malloc(16 + i % 200);
+        stormed_free(&own[i % STORMED]);
+        own[i % STORMED] = i % 3 ? malloc(16 + i % 200) : realloc(malloc(20), 16 + i % 200);
     }
-    for (int i = 0; i < 64; i++)
-        free(own[i]);
+    for (int i = 0; i < STORMED; i++)
+        stormed_free(&own[i]);
     return NULL;
+}
+
+/* Frees all that there is, and takes what has been free: an address that is not what its trace says would show. */
+static void child_beside_threads_run(void) {
+    for (int i = 0; i < THREADS * STORMED; i++)
+        stormed_free(&stormed[i / STORMED][i % STORMED]);
+    for (size_t bytes = 16; bytes < 216; bytes++)
+        for (int i = 0; i < 8; i++)
+            if (!malloc(bytes))
+                _exit(1);
+    child_run();
 }
 
 static int beside_threads_run(void) {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, storm, NULL);
+        pthread_create(&threads[i], NULL, storm, (void *)(uintptr_t)stormed[i]);
     for (int i = 0; i < FORKS_BESIDE_THREADS; i++) {
         pid_t child = fork();
         if (child == 0)
-            child_run();
+            child_beside_threads_run();
         waitpid(child, NULL, 0);
     }
     atomic_store(&is_over, 1);
