@@ -50,6 +50,7 @@ struct info_session {
     bool has_text;
     json_t *json;   /* the document, NULL: none is asked for */
     json_t *traces; /* borrowed from it */
+    json_t *trees;  /* borrowed from it */
     size_t told_count;
 };
 
@@ -168,13 +169,14 @@ static enum err index_tell(struct info_session *session, const char *path, struc
     enum err err = tree_index_load(path, &tree, diag);
     if (err)
         return err;
-    if (session->json) {
-        err = diag_set(diag, ERR_USAGE, path, "this lists the traces of a process tree: name them for --json");
-    } else {
-        if (session->told_count++)
+    if (session->json && json_array_append_new(session->trees, info_json_tree(path, &tree)))
+        err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
+    if (!err && session->has_text) {
+        if (session->told_count)
             putchar('\n');
-        tree_list_print(&tree, path);
+        tree_list_print(&tree);
     }
+    session->told_count++;
     trace_tree_clear(&tree);
     return err;
 }
@@ -196,7 +198,9 @@ static enum err bars_parse(const char *text, bool *out, struct diag *diag) {
 static enum err json_begin(struct info_session *session, struct diag *diag) {
     session->json = document_json(INFO_JSON_SCHEMA);
     session->traces = json_array();
-    return json_object_set_new(session->json, "traces", session->traces)
+    session->trees = json_array();
+    return json_object_set_new(session->json, "traces", session->traces) ||
+                   json_object_set_new(session->json, "trees", session->trees)
                ? diag_set(diag, ERR_NOMEM, NULL, "out of memory")
                : ERR_OK;
 }
@@ -206,9 +210,10 @@ static enum err outputs_check(const struct info_values *values, char **paths, si
     enum err err = ERR_OK;
     for (size_t i = 0; i < count && values->json && !err; i++) {
         struct trace_reader *reader = NULL;
-        if (trace_reader_open(paths[i], &reader, NULL))
-            continue;
-        err = output_file_check(values->json, paths[i], trace_reader_info(reader)->events_file, diag);
+        if (tree_index_is(paths[i]))
+            err = output_file_check(values->json, paths[i], NULL, diag);
+        else if (!trace_reader_open(paths[i], &reader, NULL))
+            err = output_file_check(values->json, paths[i], trace_reader_info(reader)->events_file, diag);
         trace_reader_close(reader);
     }
     return err;
@@ -264,7 +269,8 @@ const struct command command_info = {
         "the peak and the end, and how long half of the blocks live; lifetimes in allocations and in bytes requested "
         "meanwhile; never-freed blocks; reallocs; hand-overs between threads; the most frequent and the largest "
         "requests. What every figure means is in traces/ANALYSIS.md.\n"
-        "Of the list of a process tree (record --follow) the processes are shown.\n"
+        "Of the list of a process tree (record --follow) the processes are shown: when each began and how long it "
+        "lived, its trace, how it ended, and why one has none.\n"
         "Bars are drawn on a UTF-8 terminal (not with TERM=dumb); pages are COLUMNS wide.\n"
         "Of a damaged trace the whole part is told, and the damage on stderr; the exit code is 2 then. With --summary "
         "the "

@@ -356,7 +356,7 @@ const struct command command_record = {
         "With --follow every process that comes from COMMAND is recorded, until the last of them has ended: each into "
         "its own NAME.PID.yaml, and NAME.yaml lists them all, with how each came, ended and, where one has no trace, "
         "why. The trace of a forked child begins with the blocks that it inherited, so that a replay is exact from "
-        "there on; what other threads of its parent did while the fork was under way is counted as uncertain. A "
+        "there on, whatever other threads of its parent did while the fork was under way. A "
         "process that becomes another program begins a new trace; the one before is kept when it made at least 1,000 "
         "operations of its own (the next is then NAME.PID-2.yaml). info shows the list, check checks all in it. "
         "--max-events then counts all processes together, roughly.\n"

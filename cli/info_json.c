@@ -363,3 +363,33 @@ json_t *info_json_trace(const struct info_trace *trace) {
     member_set(object, "analysis", trace->analysis ? analysis_json(trace->analysis) : json_null());
     return object;
 }
+
+static json_t *process_json(const struct tree_process *process) {
+    json_t *object = json_object();
+    count_set(object, "pid", process->pid);
+    count_or_null_set(object, "parent", process->parent_pid, process->parent_pid);
+    text_set(object, "came", tree_came_names[process->came]);
+    text_set(object, "command", process->command);
+    count_set(object, "began_us", process->begin_us);
+    count_set(object, "ended_us", process->end_us);
+    text_set(object, "end", process->end);
+    count_set(object, "events", process->event_count);
+    count_set(object, "inherited_blocks", process->inherited_blocks);
+    count_set(object, "lost", process->lost_count);
+    text_set(object, "file", process->file);
+    text_set(object, "reason", process->reason);
+    return object;
+}
+
+json_t *info_json_tree(const char *path, const struct trace_tree *tree) {
+    json_t *object = json_object(), *processes = json_array();
+    text_set(object, "path", path);
+    text_set(object, "name", tree->name);
+    text_set(object, "command", tree->command);
+    text_set(object, "date", tree->date);
+    text_set(object, "tool", tree->tool);
+    for (size_t i = 0; i < tree->process_count; i++)
+        json_array_append_new(processes, process_json(&tree->processes[i]));
+    member_set(object, "processes", processes);
+    return object;
+}

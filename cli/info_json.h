@@ -1,5 +1,5 @@
 /**
- * info_json.h: `mmreplay info --json`: schema 1 of {"mmreplay": …, "traces": […]}. The keys are those of
+ * info_json.h: `mmreplay info --json`: schema 1 of {"mmreplay": …, "traces": […], "trees": […]}. The keys are those of
  * traces/ANALYSIS.md; keys may be added, what one means does not change within a schema.
  */
 #ifndef MMREPLAY_CLI_INFO_JSON_H
@@ -10,6 +10,7 @@
 #include "core/base/diag.h"
 #include "traces/analysis.h"
 #include "traces/trace.h"
+#include "traces/trace_tree.h"
 
 enum { INFO_JSON_SCHEMA = 1, INFO_JSON_THREADS = 1024 };
 
@@ -24,5 +25,8 @@ struct info_trace {
 
 /** @return the trace's object; NULL: out of memory. */
 json_t *info_json_trace(const struct info_trace *trace);
+
+/** @return the object of a list of traces; NULL: out of memory. */
+json_t *info_json_tree(const char *path, const struct trace_tree *tree);
 
 #endif

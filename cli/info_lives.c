@@ -105,7 +105,7 @@ static void never_freed_print(const struct analysis_result *result, const struct
         used += (size_t)snprintf(text + used, sizeof text - used, " %.0f",
                                  percent_of(result->never_freed[i].bytes, result->summary.live_end_bytes));
     page_line(page, "never freed", "%s block%s, %s; allocated in the tenths of the trace (%% of bytes):%s",
-              COUNT(result->summary.live_end_blocks), plural_of(result->summary.live_end_blocks),
+              COUNT(result->summary.live_end_blocks), units_plural(result->summary.live_end_blocks),
               BYTES(result->summary.live_end_bytes), text);
 }
 
@@ -182,7 +182,7 @@ enum err info_reallocs_print(const struct analysis_result *result, const struct 
     page_line(page, "reallocs", "%s: %.1f %% grow, %.1f %% shrink, %.1f %% keep the size", COUNT(whole),
               percent_of(grown, whole), percent_of(whole - grown - same, whole), percent_of(same, whole));
     page_line(page, "per block", "%s block%s with reallocs: p50 %s, p90 %s, most %s", COUNT(reallocs->per_block.count),
-              plural_of(reallocs->per_block.count), COUNT(log_histogram_quantile(&reallocs->per_block, 500)),
+              units_plural(reallocs->per_block.count), COUNT(log_histogram_quantile(&reallocs->per_block, 500)),
               COUNT(log_histogram_quantile(&reallocs->per_block, 900)), COUNT(reallocs->per_block.max));
     page_line(page, "to be copied", "%s if every one moved its block", BYTES(reallocs->kept_bytes));
     return change_table_print(result, whole, page);

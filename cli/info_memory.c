@@ -114,13 +114,13 @@ enum err info_live_print(const struct analysis_result *result, const struct info
         snprintf(when, sizeof when, ", at %s", DURATION(peak->time_ns - summary->time_first_ns));
     page_section("live memory");
     page_line(page, "peak", "%s in %s block%s after operation %s (%.1f %% of the trace%s)", BYTES(peak->live.bytes),
-              COUNT(peak->live.blocks), plural_of(peak->live.blocks), COUNT(peak->operation),
+              COUNT(peak->live.blocks), units_plural(peak->live.blocks), COUNT(peak->operation),
               percent_of(peak->operation, operations), when);
     page_line(page, "most blocks", "%s with %s after operation %s (%.1f %%)", COUNT(most->live.blocks),
               BYTES(most->live.bytes), COUNT(most->operation), percent_of(most->operation, operations));
     page_line(page, "mean", "%s", BYTES(whole_of(result->live_mean_bytes)));
     page_line(page, "at the end", "%s in %s block%s, %.1f %% of the peak", BYTES(summary->live_end_bytes),
-              COUNT(summary->live_end_blocks), plural_of(summary->live_end_blocks),
+              COUNT(summary->live_end_blocks), units_plural(summary->live_end_blocks),
               percent_of(summary->live_end_bytes, summary->live_peak_bytes));
     if (summary->live_peak_bytes)
         page_line(page, "requested", "%s in all, %.1f times the peak", BYTES(summary->requested_bytes),

@@ -35,10 +35,6 @@ uint64_t whole_of(double value) {
     return value >= 0x1p64 ? UINT64_MAX : value > 0 ? (uint64_t)value : 0;
 }
 
-const char *plural_of(uint64_t count) {
-    return count == 1 ? "" : "s";
-}
-
 struct short_text short_bound(uint64_t bound) {
     static const char letters[] = "KMGTPE";
     struct short_text text = {""};

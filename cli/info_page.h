@@ -44,9 +44,6 @@ double percent_of(uint64_t part, uint64_t whole);
 /** A number made of others, as a count; what is beyond one is the nearest, not a number 0. */
 uint64_t whole_of(double value);
 
-/** "" for 1, "s" for all else. */
-const char *plural_of(uint64_t count);
-
 /** An empty line and a section's title. */
 void page_section(const char *title);
 

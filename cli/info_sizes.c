@@ -69,7 +69,7 @@ enum err info_sizes_print(const struct analysis_result *result, const struct inf
               percent_of(result->small_count, result->request_count),
               percent_of(result->small_bytes, result->summary.requested_bytes));
     page_line(page, "distinct", "%s size%s%s", COUNT(result->size_distinct_count),
-              plural_of(result->size_distinct_count), result->size_missed_count ? " or more" : "");
+              units_plural(result->size_distinct_count), result->size_missed_count ? " or more" : "");
     aligned_print(result, page);
     return size_table_print(result, page);
 }

@@ -44,7 +44,7 @@ static void share_row(const char *label, uint64_t count, uint64_t whole) {
 static void bytes_row(const char *label, uint64_t bytes, uint64_t blocks) {
     char bytes_text[UNITS_TEXT_BYTES], blocks_text[UNITS_TEXT_BYTES];
     printf("  %-14s %s in %s block%s\n", label, units_format_bytes(bytes, bytes_text),
-           units_format_count(blocks, blocks_text), blocks == 1 ? "" : "s");
+           units_format_count(blocks, blocks_text), units_plural(blocks));
 }
 
 static void events_row(const struct trace_info *info, uint64_t event_count, size_t width) {

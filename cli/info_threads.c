@@ -79,6 +79,6 @@ enum err info_threads_print(const struct analysis_result *result, const struct i
         page, "handed over", "%s blocks (%s): %.1f %% of all frees and reallocs of blocks; %s pair%s of threads%s",
         COUNT(summary->cross_thread_count), BYTES(result->cross_thread_bytes),
         percent_of(summary->cross_thread_count, touched), COUNT(result->pair_distinct_count),
-        plural_of(result->pair_distinct_count), result->pair_distinct_count > SHOWN_PAIRS ? ", the largest:" : "");
+        units_plural(result->pair_distinct_count), result->pair_distinct_count > SHOWN_PAIRS ? ", the largest:" : "");
     return pair_table_print(result, page);
 }

@@ -135,20 +135,21 @@ static void reasons_print(const struct trace_tree *tree, const char *path) {
 
 static void report_warn(const struct record_tree_report *report) {
     if (report->uncertain_count)
-        message_warning("%" PRIu64 " operations of other threads came while their process forked: children may or may "
-                        "not have inherited what they did",
-                        report->uncertain_count);
+        message_warning("%" PRIu64 " operation%s of other threads came while their process forked: children may or "
+                        "may not have inherited what was done",
+                        report->uncertain_count, units_plural(report->uncertain_count));
     if (report->unknown_free_count)
-        message_warning("%" PRIu64 " frees of blocks that were made unseen are left out", report->unknown_free_count);
+        message_warning("%" PRIu64 " free%s of blocks made unseen left out", report->unknown_free_count,
+                        units_plural(report->unknown_free_count));
     if (report->missed_free_count)
-        message_warning("%" PRIu64 " blocks were freed unseen; the traces free them where their address came up again",
-                        report->missed_free_count);
+        message_warning("%" PRIu64 " block%s freed unseen; the traces have such a free where the address came up again",
+                        report->missed_free_count, units_plural(report->missed_free_count));
     if (report->lost_count)
-        message_warning("%" PRIu64 " events were lost", report->lost_count);
+        message_warning("%" PRIu64 " event%s lost", report->lost_count, units_plural(report->lost_count));
     if (report->denied_count)
-        message_warning("%" PRIu64 " processes were not recorded: too many at once for the limit on open files "
+        message_warning("%" PRIu64 " process%s not recorded: too many at once for the limit on open files "
                         "(ulimit -n)",
-                        report->denied_count);
+                        report->denied_count, report->denied_count == 1 ? " was" : "es were");
 }
 
 static void summary_print(const struct record_follow *follow, const struct trace_tree *tree,
@@ -157,7 +158,7 @@ static void summary_print(const struct record_follow *follow, const struct trace
     reasons_print(tree, follow->path);
     report_warn(report);
     message_note("%s: %" PRIu64 " trace%s of %" PRIu64 " process%s, %s events in %s", follow->path, report->trace_count,
-                 report->trace_count == 1 ? "" : "s", report->process_count, report->process_count == 1 ? "" : "es",
+                 units_plural(report->trace_count), report->process_count, report->process_count == 1 ? "" : "es",
                  units_format_count(report->event_count, events), units_format_duration(report->duration_ns, duration));
 }
 

@@ -18,14 +18,54 @@ static void text_row(const char *label, const char *text) {
     putchar('\n');
 }
 
-static void process_print(const struct tree_process *process) {
-    char events[UNITS_TEXT_BYTES], lived[UNITS_TEXT_BYTES];
+enum { FILE_WIDTH_MAX = 40, END_WIDTH_MAX = 24 };
+
+struct list_totals {
+    uint64_t trace_count;
+    uint64_t event_count;
+    uint64_t lost_count;
+    size_t file_width; /* of the columns that differ from list to list */
+    size_t end_width;
+};
+
+static void width_raise(size_t *width, const char *text, size_t most) {
+    size_t length = text ? strlen(text) : 0;
+    if (length > *width)
+        *width = length < most ? length : most;
+}
+
+static struct list_totals totals_of(const struct trace_tree *tree) {
+    struct list_totals totals = {.file_width = strlen("trace"), .end_width = strlen("end")};
+    for (size_t i = 0; i < tree->process_count; i++) {
+        const struct tree_process *process = &tree->processes[i];
+        totals.lost_count += process->lost_count;
+        width_raise(&totals.file_width, process->file, FILE_WIDTH_MAX);
+        width_raise(&totals.end_width, process->end, END_WIDTH_MAX);
+        if (!process->file)
+            continue;
+        totals.trace_count++;
+        totals.event_count += process->event_count;
+    }
+    return totals;
+}
+
+static void column_print(const char *text, size_t width) {
+    size_t length = strlen(text);
+    shown_print(text);
+    printf("%*s  ", length < width ? (int)(width - length) : 0, "");
+}
+
+static void process_print(const struct tree_process *process, const struct list_totals *totals) {
+    char events[UNITS_TEXT_BYTES], began[UNITS_TEXT_BYTES], lived[UNITS_TEXT_BYTES], inherited[UNITS_TEXT_BYTES];
     uint64_t lived_us = process->end_us > process->begin_us ? process->end_us - process->begin_us : 0;
-    printf("%9" PRIu64 " %9" PRIu64 "  %-5s %9s %14s  ", process->pid, process->parent_pid,
-           tree_came_names[process->came], units_format_duration(lived_us * 1000, lived),
-           process->file ? units_format_count(process->event_count, events) : "-");
-    shown_print(process->end ? process->end : "");
-    fputs("  ", stdout);
+    bool inherits = process->file && process->came == TREE_FORK;
+    printf("%9" PRIu64 " %9" PRIu64 "  %-5s %9s %9s %14s %11s  ", process->pid, process->parent_pid,
+           tree_came_names[process->came], units_format_duration(process->begin_us * 1000, began),
+           units_format_duration(lived_us * 1000, lived),
+           process->file ? units_format_count(process->event_count, events) : "-",
+           inherits ? units_format_count(process->inherited_blocks, inherited) : "-");
+    column_print(process->file ? process->file : "-", totals->file_width);
+    column_print(process->end ? process->end : "", totals->end_width);
     shown_print(process->command ? process->command : "");
     putchar('\n');
     if (process->reason) {
@@ -35,25 +75,20 @@ static void process_print(const struct tree_process *process) {
     }
 }
 
-static size_t trace_count(const struct trace_tree *tree) {
-    size_t count = 0;
-    for (size_t i = 0; i < tree->process_count; i++)
-        count += tree->processes[i].file != NULL;
-    return count;
-}
-
-void tree_list_print(const struct trace_tree *tree, const char *path) {
-    char traces[UNITS_TEXT_BYTES], processes[UNITS_TEXT_BYTES], stem[4200];
-    snprintf(stem, sizeof stem, "%.*s", (int)(strlen(path) > 5 ? strlen(path) - 5 : 0), path);
+void tree_list_print(const struct trace_tree *tree) {
+    char traces[UNITS_TEXT_BYTES], processes[UNITS_TEXT_BYTES], events[UNITS_TEXT_BYTES], lost[UNITS_TEXT_BYTES];
+    const struct list_totals totals = totals_of(tree);
     shown_print(tree->name);
-    printf(": a process tree of %s, %s with a trace\n", units_format_count(tree->process_count, processes),
-           units_format_count(trace_count(tree), traces));
+    printf(": a process tree, %s trace%s in a list of %s\n", units_format_count(totals.trace_count, traces),
+           units_plural(totals.trace_count), units_format_count(tree->process_count, processes));
     text_row("command", tree->command);
     text_row("captured", tree->date);
-    text_row("traces", stem);
-    printf("\n%9s %9s  %-5s %9s %14s  %s\n", "pid", "parent", "came", "lived", "events", "end, command");
+    text_row("events", units_format_count(totals.event_count, events));
+    text_row("lost", units_format_count(totals.lost_count, lost));
+    printf("\n%9s %9s  %-5s %9s %9s %14s %11s  %-*s  %-*s  %s\n", "pid", "parent", "came", "began", "lived", "events",
+           "inherited", (int)totals.file_width, "trace", (int)totals.end_width, "end", "command");
     for (size_t i = 0; i < tree->process_count; i++)
-        process_print(&tree->processes[i]);
+        process_print(&tree->processes[i], &totals);
 }
 
 static enum err operand_add(struct tree_operands *operands, char *path) {

@@ -11,7 +11,7 @@
 #include "traces/trace_tree.h"
 
 /** Prints the list: a line for each process, and under it why one has no trace. */
-void tree_list_print(const struct trace_tree *tree, const char *path);
+void tree_list_print(const struct trace_tree *tree);
 
 /** Operands with every index replaced by the traces that it lists. */
 struct tree_operands {

@@ -155,3 +155,7 @@ const char *units_format_duration(uint64_t ns, char buffer[UNITS_TEXT_BYTES]) {
     significant_format(value, units[unit], buffer);
     return buffer;
 }
+
+const char *units_plural(uint64_t count) {
+    return count == 1 ? "" : "s";
+}

@@ -37,4 +37,7 @@ const char *units_format_count(uint64_t count, char buffer[UNITS_TEXT_BYTES]);
 /** `850 ns`, `12.3 ms`, `1.50 s`. @return buffer. */
 const char *units_format_duration(uint64_t ns, char buffer[UNITS_TEXT_BYTES]);
 
+/** What a plain noun ends in behind this count: "" for 1, "s" for all else. */
+const char *units_plural(uint64_t count);
+
 #endif

@@ -88,6 +88,26 @@ END
     [ "$status" -eq 0 ]
 }
 
+@test "info shows the list, and gives it as JSON" {
+    command -v jq >/dev/null || skip "no jq"
+    run_split record --follow -o tree.yaml -- sh -c '(sort /etc/passwd >/dev/null); env -i /bin/ls / >/dev/null; :'
+    run_split info tree.yaml
+    [ "$status" -eq 0 ]
+    [[ "${lines[0]}" == "tree: a process tree, "*" traces in a list of "* ]]
+    trace=$(jq -r '.trees[0].processes[] | select(.command == "sort /etc/passwd").file' <<<"$("$MMREPLAY" info --json - tree.yaml)")
+    [ -s "$trace" ]
+    grep -q "  $trace  *exit 0  *sort /etc/passwd\$" <<<"$output"
+    "$MMREPLAY" info --json all.json tree.yaml "$trace" >both
+    grep -q "^tree: " both
+    [ "$(jq '.traces | length' all.json)" -eq 1 ]
+    [ "$(jq '.trees[0].processes | length' all.json)" -eq "$(field pid | wc -l)" ]
+    [ "$(jq '[.trees[0].processes[].events] | add' all.json)" -eq "$(field events | awk '{n += $1} END {print n}')" ]
+    jq -e '.trees[0].processes[] | select(.file == null).reason | contains("never loaded")' all.json
+    run_split info --json tree.yaml tree.yaml
+    [ "$status" -eq 2 ]
+    grep -q mmreplay_processes tree.yaml
+}
+
 @test "a damaged list is told with its line" {
     run_split record --follow -o tree.yaml -- sort /dev/null
     sed -i 's/began_us: .*/began_us: 12abc/' tree.yaml

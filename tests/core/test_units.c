@@ -165,12 +165,19 @@ static void durations_are_written_with_three_digits(void **state) {
     FORMAT_TABLE_ASSERT(units_format_duration, cases);
 }
 
+static void nouns_of_one_have_no_s(void **state) {
+    (void)state;
+    assert_string_equal(units_plural(1), "");
+    assert_string_equal(units_plural(0), "s");
+    assert_string_equal(units_plural(UINT64_MAX), "s");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_digits_and_nothing_else),        cmocka_unit_test(bytes_take_binary_suffixes),
         cmocka_unit_test(counts_take_decimal_suffixes_and_exponents), cmocka_unit_test(durations_need_a_suffix),
         cmocka_unit_test(bytes_are_written_with_three_digits),        cmocka_unit_test(counts_are_grouped_in_threes),
-        cmocka_unit_test(durations_are_written_with_three_digits),
+        cmocka_unit_test(durations_are_written_with_three_digits),    cmocka_unit_test(nouns_of_one_have_no_s),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,7 +64,7 @@ static struct namer *namer_make(struct heard *heard, bool keeps_live) {
 }
 
 /* `kind` may carry a domain and an alignment. */
-static void record_put(struct namer *namer, uint64_t kind, uint64_t pointer, uint64_t bytes, uint64_t serial) {
+static void record_put(struct namer *namer, uint64_t kind, uint64_t pointer, uint64_t bytes, uint32_t serial) {
     struct merged_record record = {.what = kind << RECORD_KIND_SHIFT | pointer, .size_bytes = bytes, .serial = serial};
     assert_int_equal(namer_put(namer, &record, NULL), ERR_OK);
 }
@@ -188,7 +188,7 @@ struct player {
     uint64_t seed;
 };
 
-static void both_put(struct player *player, uint64_t kind, uint64_t pointer, uint64_t bytes, uint64_t serial) {
+static void both_put(struct player *player, uint64_t kind, uint64_t pointer, uint64_t bytes, uint32_t serial) {
     record_put(player->namers[0], kind, pointer, bytes, serial);
     record_put(player->namers[1], kind, pointer, bytes, serial);
 }
@@ -196,7 +196,8 @@ static void both_put(struct player *player, uint64_t kind, uint64_t pointer, uin
 static void player_step(struct player *player) {
     uint32_t at = 1 + (uint32_t)(random_next(&player->seed) % (player->room - 1));
     uint32_t other = 1 + (uint32_t)(random_next(&player->seed) % (player->room - 1));
-    uint64_t serial = 1 + random_next(&player->seed) % 5, bytes = random_next(&player->seed) % 3000;
+    uint32_t serial = (uint32_t)(1 + random_next(&player->seed) % 5);
+    uint64_t bytes = random_next(&player->seed) % 3000;
     uint64_t domain = random_next(&player->seed) % DOMAIN_COUNT;
     if (!player->is_live[at]) {
         both_put(player, in_domain(RECORD_MALLOC, domain), (uint64_t)at << 4, bytes, serial);

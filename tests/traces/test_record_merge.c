@@ -205,7 +205,7 @@ static enum err heard_begin(void *ctx, struct event_sink *sink, struct diag *dia
     return ERR_OK;
 }
 
-static void name_put(struct namer *namer, unsigned kind, uint64_t pointer, uint64_t bytes, uint64_t serial) {
+static void name_put(struct namer *namer, unsigned kind, uint64_t pointer, uint64_t bytes, uint32_t serial) {
     struct merged_record record = {
         .what = (uint64_t)kind << RECORD_KIND_SHIFT | pointer, .size_bytes = bytes, .serial = serial};
     assert_int_equal(namer_put(namer, &record, NULL), ERR_OK);

@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/units.h"
 #include "traces/record/record_bounds.h"
 #include "traces/record/record_guard.h"
 #include "traces/record/record_host.h"
+#include "traces/record/record_image.h"
 #include "traces/record/record_life.h"
 #include "traces/record/record_merge.h"
 #include "traces/record/record_names.h"
@@ -49,17 +51,11 @@ static char *warning_next(struct record_report *report) {
     return report->warnings[report->warning_count++];
 }
 
-/* A text that the program could have written over. */
-static void shared_text(const char *text, char copy[RECORD_TEXT_BYTES]) {
-    memcpy(copy, text, RECORD_TEXT_BYTES);
-    copy[RECORD_TEXT_BYTES - 1] = 0;
-}
-
 /* What stands between the program and the recorder's malloc, or between that and the C library's. */
 static void report_judge_allocator(const struct record_shared *shared, struct record_report *report) {
     char path[RECORD_TEXT_BYTES], version[RECORD_TEXT_BYTES];
-    shared_text(shared->allocator_path, path);
-    shared_text(shared->python_version, version);
+    record_text_copy(shared->allocator_path, path);
+    record_text_copy(shared->python_version, version);
     if (atomic_load(&shared->malloc_elsewhere))
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
                  "the program brings its own malloc (in %.100s); only what others took from the usual one is here: to "
@@ -68,8 +64,7 @@ static void report_judge_allocator(const struct record_shared *shared, struct re
     else if (path[0])
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
                  "the program's malloc is not the C library's but that of %.200s", path);
-    shared_text(shared->image_path, path);
-    const char *linked = record_symbols_allocator(path);
+    const char *linked = record_symbols_allocator(record_text_copy(shared->image_path, path));
     if (linked && (atomic_load(&shared->mode) & RECORD_MODE_C) && !atomic_load(&shared->malloc_elsewhere))
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
                  "the program brings its own malloc (%s, linked into it), whose calls cannot be seen; only what others "
@@ -100,7 +95,7 @@ static void report_judge(const struct record_shared *shared, struct record_repor
     if (report->image_count > 1)
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
                  "the program replaced itself by exec %" PRIu32 " time%s; the trace is that of %.200s",
-                 report->image_count - 1, report->image_count > 2 ? "s" : "", shared->image_path);
+                 report->image_count - 1, units_plural(report->image_count - 1), shared->image_path);
     uint32_t forks = atomic_load(&shared->fork_count);
     if (forks)
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
@@ -110,21 +105,22 @@ static void report_judge(const struct record_shared *shared, struct record_repor
     if (bystanders)
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
                  "%" PRIu32 " program%s that it started %s not recorded (--follow does that)", bystanders,
-                 bystanders > 1 ? "s" : "", bystanders > 1 ? "were" : "was");
+                 units_plural(bystanders), bystanders > 1 ? "were" : "was");
     if (report->lost_count)
-        snprintf(warning_next(report), RECORD_WARNING_BYTES, "%" PRIu64 " events were lost", report->lost_count);
+        snprintf(warning_next(report), RECORD_WARNING_BYTES, "%" PRIu64 " event%s lost", report->lost_count,
+                 units_plural(report->lost_count));
     if (report->unknown_free_count)
-        snprintf(warning_next(report), RECORD_WARNING_BYTES,
-                 "%" PRIu64 " frees of blocks that were made unseen are left out", report->unknown_free_count);
+        snprintf(warning_next(report), RECORD_WARNING_BYTES, "%" PRIu64 " free%s of blocks made unseen left out",
+                 report->unknown_free_count, units_plural(report->unknown_free_count));
     if (report->missed_free_count)
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
-                 "%" PRIu64 " blocks were freed unseen (another library's free?); the trace frees them "
-                 "where their address came up again",
-                 report->missed_free_count);
+                 "%" PRIu64 " block%s freed unseen (another library's free?); the trace has such a free where the "
+                 "address came up again",
+                 report->missed_free_count, units_plural(report->missed_free_count));
     if (report->torn_count)
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
                  "%" PRIu64 " call%s that the program's end cut short %s left out", report->torn_count,
-                 report->torn_count > 1 ? "s" : "", report->torn_count > 1 ? "are" : "is");
+                 units_plural(report->torn_count), report->torn_count > 1 ? "are" : "is");
     report_judge_allocator(shared, report);
 }
 
@@ -141,8 +137,7 @@ static enum err recording_judge(const struct recorder *recorder, const struct re
                         command);
     if (atomic_load(&shared->exec_pending) && !report->stop) {
         char path[RECORD_TEXT_BYTES];
-        memcpy(path, shared->exec_path, sizeof path);
-        path[sizeof path - 1] = 0;
+        record_text_copy(shared->exec_path, path);
         enum err err = path[0] ? record_probe(path, diag) : ERR_OK;
         return err ? err
                    : diag_set(diag, ERR_UNSUPPORTED, NULL,
@@ -188,16 +183,6 @@ static void report_fill(const struct recorder *recorder, struct record_report *r
     report->wait_status = session->wait_status;
 }
 
-/* Beside the C library: whose malloc it was, where that is another's. */
-static enum err allocator_describe(const struct record_shared *shared, struct trace_info *info) {
-    char path[RECORD_TEXT_BYTES], text[2 * RECORD_TEXT_BYTES];
-    shared_text(shared->allocator_path, path);
-    if (!path[0])
-        return ERR_OK;
-    snprintf(text, sizeof text, "%.200s; malloc of %s", info->capture_libc ? info->capture_libc : "", path);
-    return trace_text_set(&info->capture_libc, text);
-}
-
 /* How it ended, and what of it is not here. */
 static const char *end_describe(const struct recorder *recorder, char *buffer, size_t buffer_bytes) {
     const struct record_session *session = &recorder->session;
@@ -213,31 +198,17 @@ static const char *end_describe(const struct recorder *recorder, char *buffer, s
     return buffer;
 }
 
-static enum err info_fill(const struct recorder *recorder, const struct record_report *report,
-                          struct trace_info *info) {
-    const struct record_shared *shared = recorder->session.shared;
-    char end[1400];
-    char version[RECORD_TEXT_BYTES];
-    memcpy(version, shared->python_version, sizeof version);
-    version[sizeof version - 1] = 0;
-    char *command = NULL;
+static enum err info_fill(const struct recorder *recorder, struct trace_info *info) {
+    char end[1400], *command = NULL;
+    struct record_image image;
+    record_image_take(&image, recorder->session.shared);
     enum err err = record_command_text(recorder->options->argv, &command);
     if (!err)
         err = record_host_describe(info, recorder->session.started);
     if (!err)
         err = record_time_describe(recorder->options->time, info);
     if (!err)
-        err = trace_text_set(&info->program_command, command);
-    if (!err)
-        err = trace_text_set(&info->capture_end, end_describe(recorder, end, sizeof end));
-    if (!err && version[0])
-        err = record_python_describe(version, info);
-    if (!err)
-        err = allocator_describe(shared, info);
-    info->capture_lost_count = report->lost_count + report->unknown_free_count + report->missed_free_count;
-    info->capture_refused_count = atomic_load(&shared->refused_count);
-    info->capture_inherited_blocks = report->inherited_block_count;
-    info->capture_inherited_bytes = report->inherited_bytes;
+        err = record_image_describe(&image, recorder->namer, command, end_describe(recorder, end, sizeof end), info);
     free(command);
     return err;
 }
@@ -407,7 +378,7 @@ enum err record_run(const struct record_options *options, const struct record_ou
     if (!err)
         err = recorder_run(&recorder, report, diag);
     bool stands = !err || report->stop == RECORD_STOP_FAILURE;
-    if (stands && (info_fill(&recorder, report, info) || namer_arenas_describe(recorder.namer, info)) && !err)
+    if (stands && info_fill(&recorder, info) && !err)
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     recorder_clear(&recorder);
     return err;

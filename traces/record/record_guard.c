@@ -29,6 +29,7 @@ static struct {
     volatile sig_atomic_t passed_count; /* SIGINTs passed on */
     volatile sig_atomic_t is_left;
     volatile sig_atomic_t noted; /* the signal that ends the run */
+    volatile sig_atomic_t early; /* the last signal that found no program to be passed on to */
     volatile sig_atomic_t interrupt_was_ignored;
 } guard = {.terminal_fd = -1};
 
@@ -36,6 +37,8 @@ static void pass_on(pid_t target, int number) {
     int saved = errno;
     if (target)
         kill(target, number);
+    else
+        guard.early = number;
     errno = saved;
 }
 
@@ -102,7 +105,7 @@ static void handlers_install(void) {
 }
 
 void guard_begin(void) {
-    guard.pid = guard.target = guard.is_asked = guard.passed_count = guard.is_left = guard.noted = 0;
+    guard.pid = guard.target = guard.is_asked = guard.passed_count = guard.is_left = guard.noted = guard.early = 0;
     guard.is_recording = 1;
     guard.is_begun = true;
     guard.is_given = guard.is_watching = guard.has_ended = false;
@@ -122,11 +125,18 @@ bool guard_keeps_ignored(int number) {
     return was_ignored(number);
 }
 
+/* The program may have run for a while before this is called, and somebody have told the recorder to end. */
 void guard_watch(pid_t pid) {
+    sigset_t mask, before;
+    sigfillset(&mask);
+    sigprocmask(SIG_BLOCK, &mask, &before);
     guard.is_watching = true;
     guard.pid = pid;
     guard.group = guard_wants_group() ? pid : 0;
     guard.target = guard.group ? -pid : pid;
+    if (guard.early)
+        pass_on(guard.early == SIGTERM ? pid : guard.target, guard.early);
+    sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 bool guard_is_watching(void) {

@@ -30,7 +30,8 @@ bool guard_wants_group(void);
 /** Which of the signals the program is to inherit ignored. Async-signal-safe. */
 bool guard_keeps_ignored(int number);
 
-/** From here on signals go to `pid`; its group is its own when the guard wanted that. */
+/** From here on, and if they came since guard_begin, signals go to `pid`; its group is its own if the guard wanted
+ * that. */
 void guard_watch(pid_t pid);
 
 /** SIGINT has asked for the recording to end. */

@@ -52,6 +52,21 @@ enum err record_host_describe(struct trace_info *info, time_t started) {
     return err ? err : trace_text_set(&info->capture_libc, libc);
 }
 
+enum err record_host_copy(struct trace_info *info, const struct trace_info *from) {
+    info->capture_page_bytes = from->capture_page_bytes;
+    info->capture_clock_resolution_ns = from->capture_clock_resolution_ns;
+    enum err err = trace_text_set(&info->capture_clock, from->capture_clock);
+    if (!err)
+        err = trace_text_set(&info->capture_date, from->capture_date);
+    if (!err)
+        err = trace_text_set(&info->capture_tool, from->capture_tool);
+    if (!err)
+        err = trace_text_set(&info->capture_cpu, from->capture_cpu);
+    if (!err)
+        err = trace_text_set(&info->capture_kernel, from->capture_kernel);
+    return err ? err : trace_text_set(&info->capture_libc, from->capture_libc);
+}
+
 static int word_is_plain(const char *word) {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
     return *word && word[strspn(word, plain)] == 0;

@@ -14,6 +14,9 @@
  */
 enum err record_host_describe(struct trace_info *info, time_t started);
 
+/** Copies these, and the clock (record_time.h), from another. @return ERR_OK, ERR_NOMEM. */
+enum err record_host_copy(struct trace_info *info, const struct trace_info *from);
+
 /** The command as a shell would take it: words that need it are quoted. @return ERR_OK and *out owned, or ERR_NOMEM. */
 enum err record_command_text(char *const *argv, char **out);
 

@@ -18,7 +18,7 @@ enum {
 
 struct merge_ring {
     uint64_t tail;
-    uint64_t serial;
+    uint32_t serial;
     uint64_t wide_bytes;
     uint64_t time_ns;
     bool has_wide;
@@ -133,12 +133,13 @@ static enum err overwritten(struct diag *diag) {
 }
 
 /* Handles the record at the ring's tail; *taken tells whether the tail may move on. */
-static enum err record_take(struct merge *merge, struct merge_ring *ring, struct ring_record raw, bool *taken,
+static enum err record_take(struct merge *merge, uint32_t index, struct ring_record raw, bool *taken,
                             struct diag *diag) {
+    struct merge_ring *ring = &merge->rings[index];
     unsigned kind = ring_record_kind(raw);
     *taken = true;
     if (kind == RECORD_CONTEXT) {
-        ring->serial = raw.how;
+        ring->serial = raw.how < UINT32_MAX ? (uint32_t)raw.how : UINT32_MAX;
         ring->has_wide = false;
         return ERR_OK;
     }
@@ -161,6 +162,7 @@ static enum err record_take(struct merge *merge, struct merge_ring *ring, struct
     }
     struct merged_record record = {.what = raw.what, .size_bytes = raw.how >> RECORD_HOW_SIZE_SHIFT};
     record.serial = ring->serial;
+    record.place = merged_place(index, ring->tail);
     record.time_ns = ring->time_ns;
     if (ring->has_wide)
         record.size_bytes = ring->wide_bytes;
@@ -196,7 +198,7 @@ static enum err ring_pull(struct merge *merge, uint32_t index, struct diag *diag
         if (merge->consumer.expect) /* past the head there is old content: a useless hint, no harm */
             merge->consumer.expect(merge->consumer.ctx,
                                    records[(ring->tail + EXPECT_RECORDS) & (capacity - 1)].what & RECORD_POINTER_MASK);
-        err = record_take(merge, ring, records[ring->tail & (capacity - 1)], &taken, diag);
+        err = record_take(merge, index, records[ring->tail & (capacity - 1)], &taken, diag);
         if (err || !taken)
             break;
         if (++ring->tail % PUBLISH_PERIOD == 0)

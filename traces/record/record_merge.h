@@ -21,9 +21,31 @@
 struct merged_record {
     uint64_t what; /**< as in struct ring_record; 0 = nothing here */
     uint64_t size_bytes;
-    uint64_t serial;  /**< of the thread */
+    uint32_t serial;  /**< of the thread; as many as it can hold stand for more */
+    uint32_t place;   /**< merged_place(): where it stood in the shared memory */
     uint64_t time_ns; /**< what its clock showed; 0: recorded without times */
 };
+
+/**
+ * Where a record stood: its ring, and its position there, of which only the low bits are kept. Enough to tell which of
+ * two records of a ring comes first while they are less than MERGED_PLACES_APART apart.
+ */
+enum { MERGED_POSITION_BITS = 22, MERGED_PLACES_APART = 1 << (MERGED_POSITION_BITS - 1) };
+_Static_assert(RECORD_RING_COUNT_MAX <= 1 << (32 - MERGED_POSITION_BITS), "a ring's index fits");
+
+static inline uint32_t merged_place(uint32_t ring, uint64_t position) {
+    return ring << MERGED_POSITION_BITS | ((uint32_t)position & ((1u << MERGED_POSITION_BITS) - 1));
+}
+
+static inline uint32_t merged_place_ring(uint32_t place) {
+    return place >> MERGED_POSITION_BITS;
+}
+
+/** Whether the record was written before its ring's position was `head`. */
+static inline bool merged_place_is_before(uint32_t place, uint64_t head) {
+    uint32_t ahead = (place - (uint32_t)head) << (32 - MERGED_POSITION_BITS);
+    return ahead >> 31;
+}
 
 struct merge_consumer {
     void *ctx;

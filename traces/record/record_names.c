@@ -462,7 +462,7 @@ enum err namer_put(void *ctx, const struct merged_record *record, struct diag *d
                                         : "the recorder's shared memory makes no sense (2^%d)",
                         EVENT_THREAD_BITS);
     if (threads_reserve(namer, record->serial))
-        return diag_set(diag, ERR_NOMEM, NULL, "out of memory for thread %" PRIu64, record->serial);
+        return diag_set(diag, ERR_NOMEM, NULL, "out of memory for thread %" PRIu32, record->serial);
     enum err err = ERR_OK;
     bool is_start = (record->what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK) == RECORD_THREAD_START;
     struct named_thread *thread = &namer->threads[record->serial];

@@ -1,21 +1,11 @@
 #include "traces/record/record_process.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "traces/record/record_host.h"
-
-/* What the shared memory says of an image, copied while it is the present one. */
-struct image_texts {
-    uint32_t command_bytes;
-    char command[RECORD_COMMAND_BYTES];
-    char python_version[RECORD_TEXT_BYTES];
-    uint64_t refused_count;
-    uint64_t lost_count;
-};
+#include "traces/record/record_image.h"
 
 struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint64_t begin_us) {
     struct recorded_process *process = calloc(1, sizeof *process);
@@ -38,21 +28,15 @@ void process_destroy(struct recorded_process *process) {
     merge_destroy(process->merge);
     namer_destroy(process->namer);
     stage_destroy(process->stage);
-    free(process->texts);
+    free(process->image);
     free(process);
 }
 
-static void texts_look(struct recorded_process *process) {
+static void image_look(struct recorded_process *process) {
     const struct record_shared *shared = process->session->shared;
-    struct image_texts *texts = process->texts;
     if (atomic_load(&shared->image_count) != process->image_count || atomic_load(&shared->exec_pending))
         return; /* already of the next one, or about to be */
-    texts->command_bytes = shared->command_bytes < RECORD_COMMAND_BYTES ? shared->command_bytes : RECORD_COMMAND_BYTES;
-    memcpy(texts->command, shared->command, sizeof texts->command);
-    memcpy(texts->python_version, shared->python_version, sizeof texts->python_version);
-    texts->python_version[RECORD_TEXT_BYTES - 1] = 0;
-    texts->refused_count = atomic_load(&shared->refused_count);
-    texts->lost_count = atomic_load(&shared->lost_count);
+    record_image_take(process->image, shared);
 }
 
 /* Called when the namer begins a trace; nothing is queued for an earlier one. */
@@ -74,7 +58,7 @@ static enum err image_begin(struct recorded_process *process, const struct merge
     if (err)
         return err;
     process->image_count++;
-    memset(process->texts, 0, sizeof *process->texts);
+    *process->image = (struct record_image){0};
     return namer_put(process->namer, record, diag);
 }
 
@@ -91,7 +75,7 @@ static enum err record_put(void *ctx, const struct merged_record *record, struct
     if (kind == RECORD_IMAGE)
         return image_begin(process, record, diag);
     if (__builtin_expect(process->open_fork_count, 0))
-        process->uncertain_count += record->serial != process->open_fork_serial;
+        process->watcher.beside(process->watcher.ctx, process, record);
     return namer_put(process->namer, record, diag);
 }
 
@@ -108,8 +92,8 @@ enum err process_attach(struct recorded_process *process, struct record_session 
     session->pid = (pid_t)process->pid;
     process->output = output;
     process->watcher = *watcher;
-    process->texts = calloc(1, sizeof *process->texts);
-    enum err err = process->texts ? ERR_OK : ERR_NOMEM;
+    process->image = calloc(1, sizeof *process->image);
+    enum err err = process->image ? ERR_OK : ERR_NOMEM;
     if (!err)
         err = beside ? stage_join(beside, &process->stage) : stage_create(&process->stage);
     if (!err)
@@ -131,7 +115,7 @@ enum err process_step(struct recorded_process *process, bool is_final, bool *pro
     enum err err = merge_pass(process->merge, is_final, progress, diag);
     if (!err && !*progress) {
         session_reap_rings(process->session);
-        texts_look(process);
+        image_look(process);
     }
     return err;
 }
@@ -142,52 +126,14 @@ uint64_t process_own_operation_count(const struct recorded_process *process) {
 }
 
 char *process_command(const struct recorded_process *process) {
-    enum { WORDS_MAX = RECORD_COMMAND_BYTES / 2 };
-    char *words[WORDS_MAX + 1], copy[RECORD_COMMAND_BYTES + 1], *text = NULL;
-    size_t count = 0;
-    if (!process->texts || !process->texts->command_bytes)
-        return NULL;
-    memcpy(copy, process->texts->command, process->texts->command_bytes);
-    copy[process->texts->command_bytes] = 0;
-    for (size_t at = 0; at < process->texts->command_bytes && count < WORDS_MAX; at += strlen(copy + at) + 1)
-        words[count++] = copy + at;
-    words[count] = NULL;
-    return record_command_text(words, &text) ? NULL : text;
-}
-
-static enum err info_copy_host(struct trace_info *info, const struct trace_info *host) {
-    info->capture_page_bytes = host->capture_page_bytes;
-    info->capture_clock_resolution_ns = host->capture_clock_resolution_ns;
-    enum err err = trace_text_set(&info->capture_clock, host->capture_clock);
-    if (!err)
-        err = trace_text_set(&info->capture_date, host->capture_date);
-    if (!err)
-        err = trace_text_set(&info->capture_tool, host->capture_tool);
-    if (!err)
-        err = trace_text_set(&info->capture_cpu, host->capture_cpu);
-    if (!err)
-        err = trace_text_set(&info->capture_kernel, host->capture_kernel);
-    return err ? err : trace_text_set(&info->capture_libc, host->capture_libc);
+    return process->image ? record_image_command(process->image) : NULL;
 }
 
 static enum err info_fill(const struct recorded_process *process, const struct trace_info *host,
                           const struct tree_process *row, struct trace_info *info) {
-    struct namer_counts counts = namer_counts(process->namer);
-    enum err err = info_copy_host(info, host);
-    if (!err)
-        err = trace_text_set(&info->program_command, row->command);
-    if (!err)
-        err = trace_text_set(&info->capture_end, row->end);
-    if (!err && process->texts->python_version[0])
-        err = record_python_describe(process->texts->python_version, info);
-    if (!err)
-        err = namer_arenas_describe(process->namer, info);
-    info->capture_lost_count = row->lost_count;
-    info->capture_refused_count = process->texts->refused_count;
-    info->capture_inherited_blocks = counts.inherited_block_count;
-    info->capture_inherited_bytes = counts.inherited_bytes;
+    enum err err = record_host_copy(info, host);
     info->capture_inherited_uncertain = process->inherited_uncertain_count;
-    return err;
+    return err ? err : record_image_describe(process->image, process->namer, row->command, row->end, info);
 }
 
 static enum err trace_keep(struct recorded_process *process, const struct trace_info *host, struct tree_process *row,
@@ -215,14 +161,14 @@ static enum err row_fill(const struct recorded_process *process, const char *end
     row->command = process_command(process);
     row->event_count = counts.event_count;
     row->inherited_blocks = counts.inherited_block_count;
-    row->lost_count = process->texts->lost_count + counts.unknown_free_count + counts.missed_free_count;
+    row->lost_count = record_image_lost_count(process->image, &counts);
     return trace_text_set(&row->end, end);
 }
 
 enum err process_trace_end(struct recorded_process *process, const char *end, bool keeps, const struct trace_info *host,
                            struct tree_process *row, struct diag *diag) {
     struct diag *told = process->err ? NULL : diag;
-    texts_look(process);
+    image_look(process);
     enum err err = namer_flush(process->namer, told);
     if (!err)
         err = stage_flush(process->stage, told);

@@ -24,6 +24,8 @@ struct process_watcher {
                      struct diag *diag);
     /** The number `guess_stamp` comes next. */
     enum err (*stamp_reached)(void *ctx, struct recorded_process *process, struct diag *diag);
+    /** An operation while a fork is under way. */
+    void (*beside)(void *ctx, struct recorded_process *process, const struct merged_record *record);
     /** A new image begins: the trace of the one before must end. */
     enum err (*image_over)(void *ctx, struct recorded_process *process, struct diag *diag);
 };
@@ -69,12 +71,10 @@ struct recorded_process {
     uint32_t image_count;
     uint32_t kept_count; /**< traces */
     uint64_t inherited_uncertain_count;
-    bool has_lost_inheritance; /**< what it inherited is not known */
-    struct image_texts *texts; /**< of the present image, as last seen */
-    uint32_t open_fork_count;  /**< forks under way … */
-    uint64_t open_fork_serial; /**< … and a thread that is at one */
-    uint64_t uncertain_count;  /**< operations of other threads since one was */
-    enum err err;              /**< its recording has failed */
+    bool has_lost_inheritance;  /**< what it inherited is not known */
+    struct record_image *image; /**< the present one, as last seen */
+    uint32_t open_fork_count;   /**< forks under way */
+    enum err err;               /**< its recording has failed */
     struct diag diag;
 };
 

@@ -101,6 +101,9 @@ struct ring_control {
     _Atomic uint32_t owner_tid;
 };
 
+/** Nothing is known of how far a ring was written. */
+#define RECORD_HEAD_UNKNOWN UINT64_MAX
+
 #define RECORD_EXIT_NOTED ((uint32_t)1 << 31)
 
 /** How the events of an image are made: bits. */
@@ -174,6 +177,9 @@ struct record_shared {
     char python_version[RECORD_TEXT_BYTES]; /**< Py_GetVersion(), or empty */
     char libc_version[RECORD_TEXT_BYTES];
     char allocator_path[RECORD_TEXT_BYTES]; /**< whose malloc the program has, where it is not the C library's */
+
+    uint32_t parent_ring_count; /**< of the child of a fork: its parent's rings below this index … */
+    uint64_t parent_heads[RECORD_RING_COUNT_MAX]; /**< … were written so far when it was copied; HEAD_UNKNOWN */
 
     struct ring_control rings[RECORD_RING_COUNT_MAX];
 };

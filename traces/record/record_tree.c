@@ -15,8 +15,10 @@
 
 #include "core/base/clock.h"
 #include "traces/record/record_bounds.h"
+#include "traces/record/record_cut.h"
 #include "traces/record/record_guard.h"
 #include "traces/record/record_host.h"
+#include "traces/record/record_image.h"
 #include "traces/record/record_probe.h"
 #include "traces/record/record_process.h"
 #include "traces/record/record_slots.h"
@@ -40,9 +42,9 @@ struct tree_fork {
     uint64_t number;
     bool is_claimed;
     bool is_over;
-    uint64_t uncertain_before; /* of the parent, when it began */
+    struct live_set live;  /* of the parent, when it began … */
+    struct cut_log beside; /* … and what it did until it was over */
     uint64_t uncertain_count;
-    struct live_set live;
 };
 
 struct record_tree {
@@ -120,10 +122,11 @@ static void fork_remove(struct record_tree *tree, struct tree_fork *fork) {
         link = &(*link)->next;
     *link = fork->next;
     live_set_clear(&fork->live);
+    cut_log_clear(&fork->beside);
     free(fork);
 }
 
-static enum err fork_begin(struct record_tree *tree, struct recorded_process *process, uint64_t number, uint64_t serial,
+static enum err fork_begin(struct record_tree *tree, struct recorded_process *process, uint64_t number,
                            struct diag *diag) {
     struct tree_fork *fork = calloc(1, sizeof *fork);
     if (!fork || namer_live_take(process->namer, &fork->live)) {
@@ -132,11 +135,9 @@ static enum err fork_begin(struct record_tree *tree, struct recorded_process *pr
     }
     fork->parent_pid = process->pid;
     fork->number = number;
-    fork->uncertain_before = process->uncertain_count;
     fork->next = tree->forks;
     tree->forks = fork;
     process->open_fork_count++;
-    process->open_fork_serial = serial;
     return ERR_OK;
 }
 
@@ -144,9 +145,22 @@ static void fork_settle(struct tree_fork *fork, struct recorded_process *parent)
     if (fork->is_over)
         return;
     fork->is_over = true;
-    fork->uncertain_count = parent->uncertain_count - fork->uncertain_before;
     if (parent->open_fork_count)
         parent->open_fork_count--;
+}
+
+/* Whatever of the parent has not been recorded by now is not coming. */
+static void forks_settle(struct record_tree *tree, struct recorded_process *parent) {
+    for (struct tree_fork *fork = tree->forks; fork; fork = fork->next)
+        if (fork->parent_pid == parent->pid)
+            fork_settle(fork, parent);
+}
+
+static void beside_fork(void *ctx, struct recorded_process *parent, const struct merged_record *record) {
+    struct record_tree *tree = ctx;
+    for (struct tree_fork *fork = tree->forks; fork; fork = fork->next)
+        if (fork->parent_pid == parent->pid && !fork->is_over && !fork->is_claimed)
+            cut_log_add(&fork->beside, record);
 }
 
 /* The child has a pid; when it has said nothing of itself so far, it is NAMED. */
@@ -180,7 +194,7 @@ static enum err process_told(void *ctx, struct recorded_process *process, const 
     struct recorded_process *child;
     switch (what) {
     case PROCESS_FORK:
-        return fork_begin(tree, process, value, record->serial, diag);
+        return fork_begin(tree, process, value, diag);
     case PROCESS_FORK_OVER:
         if (fork)
             fork_settle(fork, process);
@@ -226,8 +240,7 @@ static void exec_reason(const struct recorded_process *process, const char *path
 static void exec_path_of(const struct recorded_process *process, char path[RECORD_TEXT_BYTES]) {
     path[0] = 0;
     if (process->session && atomic_load(&process->session->shared->exec_pending)) {
-        memcpy(path, process->session->shared->exec_path, RECORD_TEXT_BYTES);
-        path[RECORD_TEXT_BYTES - 1] = 0;
+        record_text_copy(process->session->shared->exec_path, path);
         if (!path[0])
             snprintf(path, RECORD_TEXT_BYTES, "a program");
     } else if (!process->session || process->state != PROCESS_RUNNING) {
@@ -244,6 +257,7 @@ static enum err image_over(void *ctx, struct recorded_process *process, struct d
     enum err err = process_trace_end(process, "exec", keeps, &tree->host, row, diag);
     row->end_us = now_us(tree);
     tree->report->event_count += keeps ? row->event_count : 0;
+    forks_settle(tree, process);
     process->came = TREE_EXEC;
     process->begin_us = now_us(tree);
     process->inherited_uncertain_count = 0;
@@ -379,7 +393,7 @@ static enum err stamp_reached(void *ctx, struct recorded_process *parent, struct
 }
 
 static enum err claims_take(struct record_tree *tree, struct diag *diag) {
-    const struct process_watcher watcher = {tree, process_told, stamp_reached, image_over};
+    const struct process_watcher watcher = {tree, process_told, stamp_reached, beside_fork, image_over};
     struct slot_claim claim;
     while (slots_next_claim(tree->slots, &claim)) {
         struct recorded_process *process = process_find(tree, claim.pid);
@@ -442,6 +456,16 @@ static bool inheritance_guess(struct record_tree *tree, struct recorded_process 
     return stamp_reached(tree, parent, NULL) == ERR_OK && process->has_guess;
 }
 
+/* The child has told how far its parent was when it was copied. What it tells is not trusted, nor can it do harm. */
+static void fork_cut(const struct recorded_process *child, struct tree_fork *fork) {
+    const struct record_shared *shared = child->session->shared;
+    if (cut_apply(&fork->live, &fork->beside, shared->parent_heads,
+                  shared->parent_ring_count < RECORD_RING_COUNT_MAX ? shared->parent_ring_count : RECORD_RING_COUNT_MAX,
+                  &fork->uncertain_count))
+        fork->uncertain_count = fork->beside.count + fork->beside.missed_count;
+    cut_log_clear(&fork->beside);
+}
+
 /* @return whether the process may run: its inheritance is there, or will never be. */
 static bool inheritance_take(struct record_tree *tree, struct recorded_process *process) {
     struct recorded_process *parent = process_find(tree, process->parent_pid);
@@ -452,22 +476,18 @@ static bool inheritance_take(struct record_tree *tree, struct recorded_process *
         process->has_lost_inheritance = !parent || parent->err;
         return process->has_lost_inheritance;
     }
+    if (!fork->is_over && parent && !parent->err && !tree->bounds.stop)
+        return false;
+    fork_cut(process, fork);
     namer_inherit(process->namer, &fork->live);
+    process->inherited_uncertain_count = fork->uncertain_count;
+    tree->report->uncertain_count += fork->uncertain_count;
     fork->is_claimed = true;
     fork->child_pid = process->pid;
     return true;
 }
 
 /* ---- the end of a process ---- */
-
-/* How many operations of the parent's other threads may or may not be in what the child inherited. */
-static void uncertain_take(struct record_tree *tree, struct recorded_process *process) {
-    struct tree_fork *fork = process->fork_number ? fork_find(tree, process->parent_pid, process->fork_number) : NULL;
-    if (fork && process->image_count <= 1)
-        process->inherited_uncertain_count = fork->uncertain_count;
-    if (fork)
-        tree->report->uncertain_count += fork->uncertain_count;
-}
 
 static const char *end_text(const struct record_tree *tree, const struct recorded_process *process, char *buffer,
                             size_t buffer_bytes) {
@@ -542,7 +562,6 @@ static enum err process_close_trace(struct record_tree *tree, struct recorded_pr
     struct tree_process *row = row_add(tree, diag);
     if (!row)
         return ERR_NOMEM;
-    uncertain_take(tree, process);
     process->err = process_trace_end(process, end_text_whole(tree, process, text, sizeof text), true, &tree->host, row,
                                      &process->diag);
     row->end_us = now_us(tree);
@@ -580,10 +599,9 @@ static void process_forget(struct record_tree *tree, struct recorded_process *pr
     if (tree->root == process)
         tree->root = NULL;
     tree->recent[tree->recent_count++ % RECENT_COUNT] = process->pid;
+    forks_settle(tree, process);
     for (struct tree_fork *fork = tree->forks, *next; fork; fork = next) {
         next = fork->next;
-        if (fork->parent_pid == process->pid)
-            fork_settle(fork, process);
         if (fork->child_pid == process->pid)
             fork_remove(tree, fork);
     }

@@ -5,14 +5,16 @@
  * them all. A child of a fork begins with the live blocks of its parent as they were when it was born, an exec begins a
  * new trace with nothing. The recorder adopts orphans (PR_SET_CHILD_SUBREAPER), so that it hears how daemons end.
  *
- * How exact the beginning of a forked child is: exactly its parent's live set, when the parent has one thread. What
- * other threads of the parent allocate and free while the fork is under way may or may not be in the child; that many
- * operations are counted and told. A child made by a bare system call, which nobody announces, begins with what the
- * parent had when the child made its first call.
+ * A forked child begins with exactly what its parent had when it was copied, whatever the parent's other threads did
+ * meanwhile (record_cut.h tells how that is known, and of the one block a thread may be about to take or give back). A
+ * child made by a bare system call, which nobody announces, begins with what the parent had when the child made its
+ * first call. Operations of which it cannot be told on which side of the copy they were are counted: where
+ * /proc/self/mem cannot be read in the child, or more than CUT_RECORDS_MAX operations came during one fork.
  *
  * Memory of the recorder: 48 MiB of queue for all processes together; for each that is alive about 1 MiB and what its
  * trace's writer takes (up to 13 MiB for one with 2^18 events or more), 64 to 128 bytes per live block; for each that
- * has ended a few hundred bytes; for each fork whose child has not made its first call yet 16 bytes per live block.
+ * has ended a few hundred bytes; for each fork whose child has not made its first call yet 16 bytes per live block, and
+ * 32 per operation of its parent during the fork.
  */
 #ifndef MMREPLAY_TRACES_RECORD_RECORD_TREE_H
 #define MMREPLAY_TRACES_RECORD_RECORD_TREE_H
@@ -63,7 +65,7 @@ struct record_tree_report {
     uint64_t lost_count;
     uint64_t unknown_free_count;
     uint64_t missed_free_count;
-    uint64_t uncertain_count; /**< operations of other threads while a fork was under way */
+    uint64_t uncertain_count; /**< operations beside a fork that may or may not be in what the child inherited */
     uint64_t denied_count;    /**< processes that found no memory left to record them */
     enum record_stop stop;    /**< anything but NONE: processes may run on */
     int wait_status;          /**< of the program that was started */

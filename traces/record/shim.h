@@ -13,6 +13,7 @@
  *     shim_bind.c   changes what an object's calls are bound to
  *     shim_exec.c   the exec family: tells the recorder that an image is about to be replaced
  *     shim_process.c  forks, children, ends: the tree of processes, when somebody follows it
+ *     shim_cut.c    how far rings were written when the process was copied
  *     shim_ring.c   events into rings; threads
  *     shim_time.c   the clock that events get their times from
  *     shim_start.c  finds the real functions and the recorder's memory
@@ -136,6 +137,17 @@ void shim_event(unsigned kind, unsigned domain, uintptr_t pointer, size_t size_b
 
 /* In the child of a fork, whose memory is new: nothing has been written yet, by nobody. */
 void shim_ring_restart(void);
+
+/* Of the present memory's ring: whose view of it tells how far it is written, or that it was so far when it was given
+ * back. */
+void shim_cut_claimed(uint32_t index, struct shim_ring *ring);
+void shim_cut_released(uint32_t index, uint64_t head);
+
+/* In the child of a fork, before anything is written: tells in its memory how far its parent's rings were written. */
+void shim_cut_take(const struct record_shared *parent, struct record_shared *child);
+
+/* … and then forgets them. */
+void shim_cut_restart(void);
 
 /* The memory that this process is to write to; NULL: it is not recorded. `path` is the environment's. */
 struct record_shared *shim_process_attach(const char *path);

@@ -175,6 +175,8 @@ static struct record_shared *slot_enter(enum control_came came, uint32_t parent_
     }
     slot_tell(slot, came, parent_pid, fork_number);
     struct record_shared *shared = slot_map(slot);
+    if (shared && came == CAME_FORK)
+        shim_cut_take(shim.shared, shared);
     if (shared)
         atomic_store(&shared->target_pid, pid);
     else

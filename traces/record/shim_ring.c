@@ -143,6 +143,7 @@ static bool ring_claim(struct shim_ring *ring) {
         ring->limit = ring->fast_limit = 0;
         ring->time_ns = UINT64_MAX;
         ring->control = control;
+        shim_cut_claimed(i, ring);
         return true;
     }
     atomic_store(&shared->rings_short, 1);
@@ -154,6 +155,7 @@ static void ring_release(struct shim_ring *ring) {
     if (!ring->control)
         return;
     struct ring_control *control = ring->control;
+    shim_cut_released((uint32_t)(control - shim.shared->rings), ring->head);
     ring->control = NULL;
     ring->fast_limit = 0;
     atomic_store(&control->owner_tid, 0);
@@ -368,6 +370,7 @@ void shim_ring_restart(void) {
     commons = (struct shim_ring){0};
     commons_serial = UINT64_MAX;
     atomic_store(&commons_owner, 0);
+    shim_cut_restart();
     ring_claim(&commons);
     for (uint32_t level = thread->level; level < SHIM_LEVELS; level++)
         thread->rings[level] = (struct shim_ring){0};

@@ -1,17 +1,27 @@
 /* Process trees of every shape. Sizes tell who made a block: 500 the parent before it forked, 600 a child, 700 a leaf.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { KEPT = 300, CHILD_BLOCKS = 50, THREADS = 3, FORKS_BESIDE_THREADS = 20, AT_ONCE = 10, STACK_BYTES = 1 << 16 };
+enum {
+    KEPT = 300,
+    CHILD_BLOCKS = 50,
+    THREADS = 3,
+    STORMED = 64,
+    FORKS_BESIDE_THREADS = 20,
+    AT_ONCE = 10,
+    STACK_BYTES = 1 << 16
+};
 
 extern char **environ;
 
@@ -58,26 +68,45 @@ static int nested_run(int depth) {
     return WEXITSTATUS(status);
 }
 
-static void *storm(void *unused) {
-    void *own[64] = {0};
-    (void)unused;
+/* A block is in its place from when malloc has returned until free is called: the child of a fork can free them all. */
+static void *volatile stormed[THREADS][STORMED];
+
+static void stormed_free(void *volatile *place) {
+    void *block = *place;
+    *place = NULL;
+    free(block);
+}
+
+static void *storm(void *places) {
+    void *volatile *own = places;
     for (unsigned i = 0; !atomic_load(&is_over); i++) {
-        free(own[i % 64]);
-        own[i % 64] = malloc(16 + i % 200);
+        stormed_free(&own[i % STORMED]);
+        own[i % STORMED] = i % 3 ? malloc(16 + i % 200) : realloc(malloc(20), 16 + i % 200);
     }
-    for (int i = 0; i < 64; i++)
-        free(own[i]);
+    for (int i = 0; i < STORMED; i++)
+        stormed_free(&own[i]);
     return NULL;
+}
+
+/* Frees all that there is, and takes what has been free: an address that is not what its trace says would show. */
+static void child_beside_threads_run(void) {
+    for (int i = 0; i < THREADS * STORMED; i++)
+        stormed_free(&stormed[i / STORMED][i % STORMED]);
+    for (size_t bytes = 16; bytes < 216; bytes++)
+        for (int i = 0; i < 8; i++)
+            if (!malloc(bytes))
+                _exit(1);
+    child_run();
 }
 
 static int beside_threads_run(void) {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
-        pthread_create(&threads[i], NULL, storm, NULL);
+        pthread_create(&threads[i], NULL, storm, (void *)(uintptr_t)stormed[i]);
     for (int i = 0; i < FORKS_BESIDE_THREADS; i++) {
         pid_t child = fork();
         if (child == 0)
-            child_run();
+            child_beside_threads_run();
         waitpid(child, NULL, 0);
     }
     atomic_store(&is_over, 1);
@@ -163,6 +192,26 @@ static int exec_run(char *self, char *program, int block_count) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+/* Forks, becomes itself again, and forks again; then makes a file, empty, to say so. */
+static int again_run(char *self, char *file) {
+    if (fork() == 0)
+        child_run();
+    wait(NULL);
+    execl(self, self, "again-leaf", file, (char *)NULL);
+    return 127;
+}
+
+static int again_leaf_run(const char *file) {
+    blocks_make(700, 10);
+    if (fork() == 0) {
+        blocks_make(600, CHILD_BLOCKS);
+        _exit(0);
+    }
+    wait(NULL);
+    int fd = open(file, O_CREAT | O_WRONLY, 0600);
+    return fd < 0 || close(fd);
+}
+
 static int many_run(int count) {
     for (int i = 0; i < count; i++) {
         if (i >= AT_ONCE)
@@ -200,6 +249,8 @@ int main(int count, char **words) {
     const char *what = count > 1 ? words[1] : "";
     if (strcmp(what, "leaf") == 0)
         return leaf_run();
+    if (strcmp(what, "again-leaf") == 0)
+        return again_leaf_run(words[2]);
     kept_fill();
     if (strcmp(what, "nested") == 0)
         return nested_run(3);
@@ -215,6 +266,8 @@ int main(int count, char **words) {
         return killed_run();
     if (strcmp(what, "exec") == 0)
         return exec_run(words[0], words[2], atoi(words[3]));
+    if (strcmp(what, "again") == 0)
+        return again_run(words[0], words[2]);
     if (strcmp(what, "many") == 0)
         return many_run(atoi(words[2]));
     if (strcmp(what, "clone") == 0)
