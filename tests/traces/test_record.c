@@ -87,7 +87,7 @@ static void recording_run(struct recording *recording, uint64_t ring_bytes, uint
     options.event_count_max = recording->bounds.event_count_max;
     options.start_after_event_count = recording->bounds.start_after_event_count;
     options.start_after_ns = recording->bounds.start_after_ns;
-    struct record_output output = {recording, recording_begin};
+    struct record_output output = {recording, recording_begin, NULL};
     recording->err = record_run(&options, &output, &recording->info, &recording->report, &recording->diag);
     record_wait(&recording->report);
     if (recording->err)

@@ -78,7 +78,7 @@ static int teardown(void **state) {
 
 static void record_as(enum record_python python, char *const *argv) {
     struct record_options options = {.argv = argv, .shim_path = shim_path, .python = python};
-    struct record_output output = {&recording, recording_begin};
+    struct record_output output = {&recording, recording_begin, NULL};
     recording_clear();
     recording.err = record_run(&options, &output, &recording.info, &recording.report, &recording.diag);
     if (recording.err)

@@ -33,6 +33,7 @@ struct recorder {
     struct merge *merge;
     struct record_bounds bounds;
     uint64_t synced_ns;
+    uint64_t announced_arena_count; /* of the present trace; UINT64_MAX: it is new */
 };
 
 static enum err options_check(const struct record_options *options, struct diag *diag) {
@@ -199,12 +200,14 @@ static enum err allocator_describe(const struct record_shared *shared, struct tr
 }
 
 /* How it ended, and what of it is not here. */
-static const char *end_describe(const struct recorder *recorder, char *buffer, size_t buffer_bytes) {
+static const char *end_describe(const struct recorder *recorder, bool is_over, char *buffer, size_t buffer_bytes) {
     const struct record_session *session = &recorder->session;
-    char why[1280], end[64] = "the program ran on";
+    char why[1280], end[64];
     uint32_t forks = atomic_load(&session->shared->fork_count);
-    if (session->has_ended)
+    if (is_over && session->has_ended)
         record_end_text(session->wait_status, end, sizeof end);
+    else
+        snprintf(end, sizeof end, "%s", is_over ? "the program ran on" : RECORD_END_UNKNOWN);
     bounds_describe(&recorder->bounds, why, sizeof why);
     int length = snprintf(buffer, buffer_bytes, "%s%s", why, end);
     if (forks)
@@ -213,7 +216,7 @@ static const char *end_describe(const struct recorder *recorder, char *buffer, s
     return buffer;
 }
 
-static enum err info_fill(const struct recorder *recorder, const struct record_report *report,
+static enum err info_fill(const struct recorder *recorder, const struct record_report *report, bool is_over,
                           struct trace_info *info) {
     const struct record_shared *shared = recorder->session.shared;
     char end[1400];
@@ -229,11 +232,13 @@ static enum err info_fill(const struct recorder *recorder, const struct record_r
     if (!err)
         err = trace_text_set(&info->program_command, command);
     if (!err)
-        err = trace_text_set(&info->capture_end, end_describe(recorder, end, sizeof end));
+        err = trace_text_set(&info->capture_end, end_describe(recorder, is_over, end, sizeof end));
     if (!err && version[0])
         err = record_python_describe(version, info);
     if (!err)
         err = allocator_describe(shared, info);
+    if (!err)
+        err = namer_arenas_describe(recorder->namer, info);
     info->capture_lost_count = report->lost_count + report->unknown_free_count + report->missed_free_count;
     info->capture_refused_count = atomic_load(&shared->refused_count);
     info->capture_inherited_blocks = report->inherited_block_count;
@@ -250,6 +255,7 @@ static enum err image_begin(void *ctx, struct event_sink *sink, struct diag *dia
         *sink = bounds_wait(&recorder->bounds);
         return ERR_OK;
     }
+    recorder->announced_arena_count = UINT64_MAX;
     enum err err = stage_flush(recorder->stage, diag);
     if (!err)
         err = recorder->output->begin(recorder->output->ctx, &real, diag);
@@ -288,7 +294,7 @@ static enum err recorder_connect(struct recorder *recorder) {
 }
 
 static enum err recorder_create(struct recorder *recorder, struct diag *diag) {
-    const struct record_output staged = {recorder, image_begin};
+    const struct record_output staged = {recorder, image_begin, NULL};
     enum err err = session_create(recorder->options, &recorder->session, diag);
     if (err)
         return err;
@@ -312,12 +318,27 @@ static void recorder_clear(struct recorder *recorder) {
     stage_destroy(recorder->stage);
 }
 
+/* What a killed recorder could not tell otherwise, as often as there is more of it. */
+static void trace_announce(struct recorder *recorder) {
+    uint64_t arena_count = namer_arena_count(recorder->namer);
+    struct record_report report = {0};
+    struct trace_info info = {0};
+    if (!recorder->output->announce || recorder->bounds.is_waiting || arena_count == recorder->announced_arena_count)
+        return;
+    report_fill(recorder, &report);
+    if (!info_fill(recorder, &report, false, &info))
+        recorder->output->announce(recorder->output->ctx, &info);
+    recorder->announced_arena_count = arena_count;
+    trace_info_clear(&info);
+}
+
 /* Now and then the sink is to make last what it has, so that little is lost if the recorder dies. */
 static enum err sink_sync(struct recorder *recorder, struct diag *diag) {
     uint64_t now_ns = clock_now_ns();
     if (now_ns - recorder->synced_ns < RECORD_SYNC_MS * UINT64_C(1000000))
         return ERR_OK;
     recorder->synced_ns = now_ns;
+    trace_announce(recorder);
     return namer_sync(recorder->namer, diag);
 }
 
@@ -407,7 +428,7 @@ enum err record_run(const struct record_options *options, const struct record_ou
     if (!err)
         err = recorder_run(&recorder, report, diag);
     bool stands = !err || report->stop == RECORD_STOP_FAILURE;
-    if (stands && (info_fill(&recorder, report, info) || namer_arenas_describe(recorder.namer, info)) && !err)
+    if (stands && info_fill(&recorder, report, true, info) && !err)
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     recorder_clear(&recorder);
     return err;
