@@ -77,6 +77,10 @@ static void report_judge_allocator(const struct record_shared *shared, struct re
                  "took from the usual one is here: to record it, build it with a shared malloc library, or with the C "
                  "library's",
                  linked);
+    if (record_symbols_is_go(path))
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "a Go program: its memory is its runtime's own affair; what is here is only what C code in it took "
+                 "from malloc");
     if (atomic_load(&shared->mode) == RECORD_MODE_MIXED)
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
                  "CPython was loaded by the program: its blocks are in the domains raw, mem and obj, the program's own "
@@ -134,12 +138,14 @@ static enum err recording_judge(const struct recorder *recorder, const struct re
                                 struct diag *diag) {
     struct record_shared *shared = recorder->session.shared;
     const char *command = recorder->options->argv[0];
+    char end[64];
     if (report->image_count == 0)
         return diag_set(diag, ERR_UNSUPPORTED, NULL,
-                        "%s never loaded the recorder: is it setuid, has it file capabilities, does it clear its "
-                        "environment, is its address space too small for the rings (see --ring), or does it run as "
-                        "another user, who may not open the recorder's /proc/PID/fd?",
-                        command);
+                        "%s never loaded the recorder%s%s: could it start at all, is it setuid, has it file "
+                        "capabilities, does it clear its environment, is its address space too small for the rings "
+                        "(see --ring), or does it run as another user, who may not open the recorder's /proc/PID/fd?",
+                        command, report->stop ? "" : " and ended with ",
+                        report->stop ? "" : record_end_text(report->wait_status, end, sizeof end));
     if (atomic_load(&shared->exec_pending) && !report->stop) {
         char path[RECORD_TEXT_BYTES];
         memcpy(path, shared->exec_path, sizeof path);
