@@ -100,6 +100,12 @@ static enum err file_begin(void *ctx, struct event_sink *sink, struct diag *diag
     return ERR_OK;
 }
 
+static void file_announce(void *ctx, const struct trace_info *captured) {
+    const struct recorded_file *file = ctx;
+    struct trace_info info = record_info_join(captured, file->info);
+    native_writer_announce(file->writer, &info, NULL);
+}
+
 static void default_path(const char *command, char *buffer, size_t buffer_bytes) {
     const char *slash = strrchr(command, '/');
     snprintf(buffer, buffer_bytes, "mmreplay-%.200s.%ld.yaml", slash ? slash + 1 : command, (long)getpid());
@@ -181,7 +187,7 @@ static enum err info_begin(const struct record_values *values, char **argv, stru
     if (!err)
         err = trace_text_set(&info->program_command, command);
     if (!err)
-        err = trace_text_set(&info->capture_end, "not known: the recorder did not live to tell");
+        err = trace_text_set(&info->capture_end, RECORD_END_UNKNOWN);
     free(command);
     return err;
 }
@@ -209,7 +215,7 @@ static enum err trace_record(const struct record_values *values, char **argv, st
                              struct trace_info *info, struct record_report *report, struct diag *diag) {
     char shim[4096];
     struct record_options options = options_of(values, argv, shim);
-    struct record_output output = {file, file_begin};
+    struct record_output output = {file, file_begin, file_announce};
     enum err err = libexec_path("libmmrecord.so", shim, sizeof shim, diag);
     if (!err)
         err = start_parse(values->start_after, &options, diag);
@@ -349,7 +355,8 @@ const struct command command_record = {
         "set PYTHONMALLOC=malloc, too. With --python=off a process that is CPython is not captured. A program that "
         "loads libpython itself is captured at both: its own blocks in domain c, the interpreter's in raw, mem and "
         "obj. Where CPython's arenas lay is kept, so that a replay on the pool of its version repeats the statistics "
-        "that it prints with PYTHONMALLOCSTATS=1.\n"
+        "that it prints with PYTHONMALLOCSTATS=1: before every new arena, and at its end up to 3.11 (later ones print "
+        "none there while recorded; replay --pool-stats does).\n"
         "The program may end in any way, a crash or kill -9 included: what it did until then is in the trace, and the "
         "description says how it ended. When it replaces itself by exec (a wrapper script), the trace is that of the "
         "last image. Children are counted, not recorded.\n"

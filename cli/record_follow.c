@@ -52,8 +52,7 @@ static void trace_discard(void *ctx, void *ended) {
     free(trace);
 }
 
-/* What was captured and what the user says; shares the strings of both. */
-static struct trace_info info_join(const struct trace_info *captured, const struct trace_info *described) {
+struct trace_info record_info_join(const struct trace_info *captured, const struct trace_info *described) {
     struct trace_info info = *captured;
     info.name = described->name;
     info.description = described->description;
@@ -69,7 +68,7 @@ static void trace_announce(void *ctx, void *begun, const struct trace_info *capt
     struct followed_trace *trace = begun;
     struct trace_info described = {0};
     if (!follow->describe(follow->ctx, &described)) {
-        struct trace_info info = info_join(captured, &described);
+        struct trace_info info = record_info_join(captured, &described);
         native_writer_announce(trace->writer, &info, NULL);
     }
     trace_info_clear(&described);
@@ -101,7 +100,7 @@ static enum err trace_finish(void *ctx, void *ended, const struct trace_info *ca
     if (err) {
         diag_set(diag, err, NULL, "out of memory");
     } else {
-        struct trace_info info = info_join(captured, &described);
+        struct trace_info info = record_info_join(captured, &described);
         err = trace_write(trace, &info, is_cut, &is_kept, diag);
     }
     if (!is_kept) {

@@ -15,6 +15,9 @@ struct record_follow {
     const void *ctx;
 };
 
+/** What was captured, and what the user says of it; shares the strings of both. */
+struct trace_info record_info_join(const struct trace_info *captured, const struct trace_info *described);
+
 /**
  * Records, writes, tells.
  * @param signal_number filled as in struct record_report.

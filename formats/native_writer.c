@@ -279,16 +279,16 @@ static char *base_name(char *path) {
     return slash ? slash + 1 : path;
 }
 
-/* The caller's words with the writer's numbers; shares the caller's strings. */
-static struct trace_info info_complete(const struct native_writer *writer, const struct trace_info *info, char *sha256,
-                                       uint64_t bytes) {
+/* The caller's words with what is told of the events file; shares the caller's strings. */
+static struct trace_info info_complete(const struct native_writer *writer, const struct trace_info *info, char *path,
+                                       char *sha256, uint64_t bytes) {
     struct trace_info complete = *info;
     if (!complete.name)
         complete.name = writer->name;
-    complete.events_file = base_name(writer->events.path);
+    complete.events_file = base_name(path);
     complete.events_sha256 = sha256;
     complete.events_bytes = bytes;
-    complete.summary = *tracker_summary(writer->tracker);
+    complete.summary = (struct trace_summary){0};
     return complete;
 }
 
@@ -296,16 +296,15 @@ enum err native_writer_announce(struct native_writer *writer, const struct trace
     char sha256[SHA256_TEXT_BYTES];
     memset(sha256, '0', sizeof sha256 - 1);
     sha256[sizeof sha256 - 1] = 0;
-    struct trace_info draft = info_complete(writer, info, sha256, 0);
-    draft.events_file = base_name(writer->events.temporary);
-    draft.summary = (struct trace_summary){0};
+    struct trace_info draft = info_complete(writer, info, writer->events.temporary, sha256, 0);
     return yaml_write(writer, &draft, diag);
 }
 
 /* Both files get their final names, or neither. */
 static enum err drafts_finish(struct native_writer *writer, const struct trace_info *info, char *sha256, uint64_t bytes,
                               struct diag *diag) {
-    struct trace_info complete = info_complete(writer, info, sha256, bytes);
+    struct trace_info complete = info_complete(writer, info, writer->events.path, sha256, bytes);
+    complete.summary = *tracker_summary(writer->tracker);
     enum err err = yaml_write(writer, &complete, diag);
     if (!err)
         err = draft_close(&writer->events, diag);

@@ -119,6 +119,104 @@ setup() {
     [ "$errors" = "mmreplay: no-such-program-here: no such program in PATH" ]
 }
 
+@test "a program that cannot run, or not be recorded, is told why before it runs" {
+    printf '#!/no/such/interpreter -x\n' >missing
+    printf '#!/bin/sh\r\necho hi\r\n' >windows
+    head -c 30 "$MMREPLAY" >cut
+    cp "$MMREPLAY" narrow
+    printf '\001' | dd of=narrow bs=1 seek=4 conv=notrunc status=none # ELFCLASS32
+    cp "$MMREPLAY" object
+    printf '\001' | dd of=object bs=1 seek=16 conv=notrunc status=none # ET_REL
+    chmod +x missing windows cut
+    expect() {
+        run_split record -o x.yaml -- "$1"
+        [ "$status" -eq 2 ]
+        [[ "$errors" == "mmreplay: $1: $2"* ]]
+    }
+    expect ./missing "its interpreter, /no/such/interpreter: no such program"
+    expect ./windows "its first line ends in a carriage return"
+    expect ./cut "it begins like a program and is cut short"
+    expect ./narrow "a program for another kind of machine (or 32-bit)"
+    expect ./object "an object file or a core, not a program"
+    expect "ls -l" "no such program in PATH (a command line in quotes?"
+    [ ! -e x.yaml ]
+}
+
+@test "what a linker made of a program decides whether it can be recorded" {
+    command -v cc >/dev/null || skip "no C compiler"
+    cat >program.c <<'END'
+#include <stdlib.h>
+#ifdef GO
+__attribute__((section(".go.buildinfo"), used)) static const char build_info[] = "go";
+#endif
+int main(void) {
+    char *volatile block = malloc(77);
+    free(block);
+    return 0;
+}
+END
+    : >ld-musl-test.so.1
+    chmod +x ld-musl-test.so.1
+    cc -o musl program.c -Wl,--dynamic-linker="$PWD/ld-musl-test.so.1"
+    cc -o homeless program.c -Wl,--dynamic-linker=/no/ld.so
+    cc -o go program.c -DGO
+    cc -o bound program.c -Wl,-z,now
+    run_split record -o x.yaml -- ./musl
+    [[ "$status $errors" == "2 mmreplay: ./musl: linked to musl, and this recorder to the GNU C library"* ]] || ! ldd --version 2>&1 | grep -qi glibc
+    run_split record -o x.yaml -- ./homeless
+    [[ "$status $errors" == "2 mmreplay: ./homeless: its dynamic linker /no/ld.so is not here"* ]]
+    run_split record -o go.yaml -- ./go
+    [[ "$status $errors" == "0 mmreplay: warning: a Go program: "* ]]
+    for bind in "" 1; do
+        LD_BIND_NOW=$bind run_split record -o bound.yaml -- ./bound
+        [ "$status" -eq 0 ]
+        grep -q 'largest_request_bytes: 77' bound.yaml
+    done
+    if cc -static -o static program.c 2>/dev/null && cc -static -DGO -o static-go program.c; then
+        run_split record -o x.yaml -- ./static
+        [[ "$status $errors" == "2 mmreplay: ./static: statically linked: "* ]]
+        run_split record -o x.yaml -- ./static-go
+        [[ "$status $errors" == "2 mmreplay: ./static-go: a Go program: it is statically linked"* ]]
+    fi
+    [ ! -e x.yaml ]
+}
+
+@test "a program that cannot start is told with how it ended" {
+    command -v cc >/dev/null || skip "no C compiler"
+    echo 'int nothing(void) { return 0; }' >gone.c
+    echo 'int nothing(void); int main(void) { return nothing(); }' >needs.c
+    cc -shared -fPIC -o libgone.so gone.c
+    cc -o needs needs.c libgone.so
+    rm libgone.so
+    run_split record -o x.yaml -- ./needs
+    [ "$status" -eq 2 ]
+    [[ "$errors" == *"mmreplay: ./needs never loaded the recorder and ended with exit 127: could it start at all"* ]]
+    [ ! -e x.yaml ]
+}
+
+@test "a program that gets rights by its file is refused to whoever has less" {
+    [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null || skip "needs root and setpriv"
+    chmod 755 "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR" "$(dirname "$BATS_TEST_TMPDIR")" . # nobody has to get here
+    mkdir -m 777 out
+    cp "$(command -v sort)" suid
+    cp suid capable
+    chmod 4755 suid
+    as_nobody() {
+        run setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+    }
+    as_nobody test -x "$MMREPLAY" || skip "nobody may not run $MMREPLAY"
+    as_nobody "$MMREPLAY" record -o out/x.yaml -- ./suid /dev/null
+    [[ "$status $output" == "2 mmreplay: ./suid: setuid or setgid: "* ]]
+    as_nobody --no-new-privs "$MMREPLAY" record -o out/suid.yaml -- ./suid /dev/null
+    [ "$status" -eq 0 ] # the bit has no effect there
+    command -v setcap >/dev/null && setcap cap_net_raw+ep capable 2>/dev/null || skip "setcap is missing, or cannot do it here"
+    as_nobody "$MMREPLAY" record -o out/x.yaml -- ./capable /dev/null
+    [[ "$status $output" == "2 mmreplay: ./capable: it has file capabilities: "* ]]
+    run_split record -o capable.yaml -- ./capable /dev/null
+    [ "$status" -eq 0 ] # root has them anyhow
+    [ ! -e out/x.yaml ]
+}
+
 @test "a ring that is no power of two from 4K to 1G is refused by name" {
     for size in 5K 0 1K 2G 1T; do
         run_split record --ring "$size" -- touch ran

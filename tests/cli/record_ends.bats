@@ -189,6 +189,55 @@ END
     grep -q through out # the program was not held up
 }
 
+# A Python program that obtains arenas for longer than the recorder waits between saying what it knows. "ready" has its
+# pid when it is through.
+write_growing() {
+    cat >"$1" <<'END'
+import os, time
+keep = []
+end = time.time() + 3
+while time.time() < end:
+    keep.append([str(i) * 3 for i in range(3000)])
+    time.sleep(0.05)
+with open("begun", "w") as file:
+    print(os.getpid(), file=file)
+os.rename("begun", "ready")
+time.sleep(30)
+END
+}
+
+# record_growing FOLDER [--follow]: into FOLDER/grown.yaml, until the program is through; then kills both
+record_growing() {
+    mkdir "$1"
+    cd "$1"
+    "$MMREPLAY" record ${2:+"$2"} -o grown.yaml -- "$python" ../growing.py &
+    while [ ! -e ready ]; do sleep 0.05; done
+    kill -9 $! "$(cat ready)"
+}
+
+@test "a killed recorder leaves where the arenas lay and which interpreter it was" {
+    python=$(python3 -c 'import sys; print(sys.executable)')
+    run_split record -o whole.yaml -- "$python" -c pass
+    version=$(sed -n 's/^  interpreter: CPython \(3\.[0-9]*\).*/\1/p' whole.yaml)
+    [ -n "$version" ] || skip "no python3 that can be recorded"
+    write_growing growing.py
+    (record_growing plain) 2>told 3>&- &
+    (record_growing tree --follow) 2>told 3>&- &
+    wait
+    for trace in plain tree; do
+        run_split check --repair -o mended.yaml $trace/grown*.yaml.*.tmp
+        [ "$status" -eq 0 ]
+        grep -q "^  interpreter: CPython $version" mended.yaml
+        count=$(sed -n '/^  arenas:/,/places/s/^    count: //p' mended.yaml)
+        [ "$count" -ge 3 ] # what was there at the last look
+        grep -q 'end: "\?not known: the recorder did not live to tell' mended.yaml
+        run_split replay -n 1 --memory-rounds 1 -a "pool:$version" mended.yaml
+        [ "$status" -eq 0 ]
+        [[ "$(tr -s ' \n' ' ' <<<"$output")" == *", where those of the recorded CPython $version"*" lay"* ]]
+        rm mended.*
+    done
+}
+
 @test "the events file of a killed recorder is enough" {
     write_quiet quiet.py
     "$MMREPLAY" record -o killed.yaml -- python3 quiet.py 35 2>told &

@@ -20,7 +20,7 @@ add_executable(traced_static record/traced_end.c)
 target_compile_definitions(traced_static PRIVATE _GNU_SOURCE)
 target_link_options(traced_static PRIVATE -static)
 
-foreach(name bump_malloc traced_plugin)
+foreach(name bump_malloc raising_malloc traced_plugin)
   add_library(${name} SHARED record/${name}.c)
   target_compile_options(${name} PRIVATE -O1 -fno-builtin -fno-sanitize=all -fno-profile-arcs -fno-test-coverage)
 endforeach()
@@ -65,12 +65,15 @@ endif()
 
 record_program(traced_signal)
 target_link_libraries(traced_signal PRIVATE bump_malloc)
+record_program(traced_handler)
+target_link_libraries(traced_handler PRIVATE raising_malloc)
+target_compile_options(traced_handler PRIVATE -Wno-deprecated-declarations) # sigset
 
 mmreplay_test(test_record LIBRARIES record support ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
 mmreplay_test(test_record_shim LIBRARIES record support
               ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
 add_dependencies(test_record_shim mmrecord traced_edges traced_life traced_locked traced_life_runpath traced_plugin traced_embed
-                                  bump_malloc odd_free_threaded
+                                  bump_malloc odd_free_threaded traced_handler
                                   own_malloc_none own_malloc_exported own_malloc_hidden own_malloc_wraps)
 add_dependencies(test_record mmrecord traced_entries traced_handoff traced_end traced_threads traced_fork traced_static
                              traced_signal)

@@ -57,7 +57,7 @@ static void heard_clear(struct heard *heard) {
 
 static struct namer *namer_make(struct heard *heard, bool keeps_live) {
     struct namer *namer;
-    assert_int_equal(namer_create(&(struct record_output){heard, heard_begin}, &namer), ERR_OK);
+    assert_int_equal(namer_create(&(struct record_output){heard, heard_begin, NULL}, &namer), ERR_OK);
     if (keeps_live)
         assert_int_equal(namer_live_keep(namer), ERR_OK);
     return namer;

@@ -215,7 +215,7 @@ static void an_old_address_may_be_taken_while_its_realloc_is_under_way(void **st
     (void)state;
     struct heard heard = {0};
     struct namer *namer;
-    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin}, &namer), ERR_OK);
+    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin, NULL}, &namer), ERR_OK);
     name_put(namer, RECORD_IMAGE, 0, 0, 1);
     name_put(namer, RECORD_MALLOC, 0x1000, 10, 1);
     name_put(namer, RECORD_REALLOC_BEGIN, 0x1000, 0, 1);
@@ -235,7 +235,7 @@ static void frees_that_nobody_saw_are_made_good_and_counted(void **state) {
     (void)state;
     struct heard heard = {0};
     struct namer *namer;
-    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin}, &namer), ERR_OK);
+    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin, NULL}, &namer), ERR_OK);
     name_put(namer, RECORD_IMAGE, 0, 0, 1);
     name_put(namer, RECORD_MALLOC, 0x1000, 10, 1);
     name_put(namer, RECORD_MALLOC, 0x1000, 11, 1);
@@ -253,7 +253,7 @@ static void a_realloc_that_failed_leaves_the_block_alive(void **state) {
     (void)state;
     struct heard heard = {0};
     struct namer *namer;
-    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin}, &namer), ERR_OK);
+    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin, NULL}, &namer), ERR_OK);
     name_put(namer, RECORD_IMAGE, 0, 0, 1);
     name_put(namer, RECORD_MALLOC, 0x1000, 10, 1);
     name_put(namer, RECORD_REALLOC_BEGIN, 0x1000, 0, 1);
@@ -296,7 +296,7 @@ static void clocks_that_disagree_with_the_order_give_way_and_are_rounded(void **
     static const uint64_t expected_ns[] = {0, 0, 6, 6, 6, 6, 20};
     struct heard heard = {0};
     struct namer *namer;
-    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin}, &namer), ERR_OK);
+    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin, NULL}, &namer), ERR_OK);
     namer_time_keep(namer, 1000, 2);
     name_put(namer, RECORD_IMAGE, 0, 0, 1);
     for (size_t i = 0; i < sizeof clocks_ns / sizeof clocks_ns[0]; i++) {
@@ -327,7 +327,7 @@ static void arenas_are_known_from_the_first_on_or_not_at_all(void **state) {
     struct heard heard = {0};
     struct namer *namer;
     struct trace_info info = {0};
-    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin}, &namer), ERR_OK);
+    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin, NULL}, &namer), ERR_OK);
     name_put(namer, RECORD_IMAGE, 0, 0, 1);
     assert_int_equal(namer_arenas_describe(namer, &info), ERR_OK);
     assert_null(info.capture_arena_places);

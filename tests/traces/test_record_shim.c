@@ -78,7 +78,7 @@ static int teardown(void **state) {
 
 static void record_as(enum record_python python, char *const *argv) {
     struct record_options options = {.argv = argv, .shim_path = shim_path, .python = python};
-    struct record_output output = {&recording, recording_begin};
+    struct record_output output = {&recording, recording_begin, NULL};
     recording_clear();
     recording.err = record_run(&options, &output, &recording.info, &recording.report, &recording.diag);
     if (recording.err)
@@ -187,6 +187,25 @@ static void a_first_allocation_under_a_lock_of_gettext_is_survived(void **state)
     record((char *[]){program("traced_locked"), NULL});
     assert_complete();
     assert_int_equal(made(715), 1);
+}
+
+/* The sizes are those of traced_handler.c. */
+static void a_handler_that_interrupts_the_allocator_is_recorded(void **state) {
+    (void)state;
+    record((char *[]){program("traced_handler"), NULL});
+    assert_complete();
+    for (unsigned bytes = 521; bytes <= 524; bytes++) /* the four calls, each interrupted once */
+        assert_int_equal(made(bytes), bytes == 521 ? 6 : 4);
+    assert_int_equal(made(525), 1);
+    assert_int_equal(made(526), 4);
+    for (unsigned bytes = 527; bytes <= 528; bytes++) /* out of the handler by siglongjmp, and after */
+        assert_int_equal(made(bytes), 10);
+    assert_int_equal(made(529), 1);
+    assert_int_equal(made(530), 1);
+    assert_int_equal(made(620), 0);
+    assert_int_equal(recording.kinds[520][EVENT_CALLOC], 6); /* its malloc is no event */
+    assert_int_equal(recording.kinds[520][EVENT_REALLOC], 6);
+    assert_int_equal(recording.kinds[520][EVENT_MALLOC], 6 + 4);
 }
 
 static void assert_new_and_delete(void) {
@@ -437,6 +456,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(a_library_that_binds_deep_is_recorded, teardown),
         cmocka_unit_test_teardown(a_plain_name_is_found_along_the_callers_run_path, teardown),
         cmocka_unit_test_teardown(a_first_allocation_under_a_lock_of_gettext_is_survived, teardown),
+        cmocka_unit_test_teardown(a_handler_that_interrupts_the_allocator_is_recorded, teardown),
         cmocka_unit_test_teardown(cxx_operators_are_recorded, teardown),
         cmocka_unit_test_teardown(a_program_linked_to_jemalloc_is_recorded, teardown),
         cmocka_unit_test_teardown(a_program_linked_to_mimalloc_is_recorded, teardown),

@@ -44,7 +44,7 @@ static enum err heard_begin(void *ctx, struct event_sink *sink, struct diag *dia
 static struct recording record(enum record_time time, char *const *argv) {
     struct recording recording = {0};
     struct record_options options = {.argv = argv, .shim_path = shim_path, .time = time};
-    struct record_output output = {&recording, heard_begin};
+    struct record_output output = {&recording, heard_begin, NULL};
     struct diag diag = {0};
     recording.before_ns = time ? record_time_now_ns(time) : 0;
     recording.err = record_run(&options, &output, &recording.info, &recording.report, &diag);

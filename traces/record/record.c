@@ -35,6 +35,7 @@ struct recorder {
     struct merge *merge;
     struct record_bounds bounds;
     uint64_t synced_ns;
+    uint64_t announced_arena_count; /* of the present trace; UINT64_MAX: it is new */
 };
 
 static enum err options_check(const struct record_options *options, struct diag *diag) {
@@ -71,6 +72,10 @@ static void report_judge_allocator(const struct record_shared *shared, struct re
                  "took from the usual one is here: to record it, build it with a shared malloc library, or with the C "
                  "library's",
                  linked);
+    if (record_symbols_is_go(path))
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "a Go program: its memory is its runtime's own affair; what is here is only what C code in it took "
+                 "from malloc");
     if (atomic_load(&shared->mode) == RECORD_MODE_MIXED)
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
                  "CPython was loaded by the program: its blocks are in the domains raw, mem and obj, the program's own "
@@ -129,12 +134,14 @@ static enum err recording_judge(const struct recorder *recorder, const struct re
                                 struct diag *diag) {
     struct record_shared *shared = recorder->session.shared;
     const char *command = recorder->options->argv[0];
+    char end[64];
     if (report->image_count == 0)
         return diag_set(diag, ERR_UNSUPPORTED, NULL,
-                        "%s never loaded the recorder: is it setuid, has it file capabilities, does it clear its "
-                        "environment, is its address space too small for the rings (see --ring), or does it run as "
-                        "another user, who may not open the recorder's /proc/PID/fd?",
-                        command);
+                        "%s never loaded the recorder%s%s: could it start at all, is it setuid, has it file "
+                        "capabilities, does it clear its environment, is its address space too small for the rings "
+                        "(see --ring), or does it run as another user, who may not open the recorder's /proc/PID/fd?",
+                        command, report->stop ? "" : " and ended with ",
+                        report->stop ? "" : record_end_text(report->wait_status, end, sizeof end));
     if (atomic_load(&shared->exec_pending) && !report->stop) {
         char path[RECORD_TEXT_BYTES];
         record_text_copy(shared->exec_path, path);
@@ -184,12 +191,14 @@ static void report_fill(const struct recorder *recorder, struct record_report *r
 }
 
 /* How it ended, and what of it is not here. */
-static const char *end_describe(const struct recorder *recorder, char *buffer, size_t buffer_bytes) {
+static const char *end_describe(const struct recorder *recorder, bool is_over, char *buffer, size_t buffer_bytes) {
     const struct record_session *session = &recorder->session;
-    char why[1280], end[64] = "the program ran on";
+    char why[1280], end[64];
     uint32_t forks = atomic_load(&session->shared->fork_count);
-    if (session->has_ended)
+    if (is_over && session->has_ended)
         record_end_text(session->wait_status, end, sizeof end);
+    else
+        snprintf(end, sizeof end, "%s", is_over ? "the program ran on" : RECORD_END_UNKNOWN);
     bounds_describe(&recorder->bounds, why, sizeof why);
     int length = snprintf(buffer, buffer_bytes, "%s%s", why, end);
     if (forks)
@@ -198,7 +207,7 @@ static const char *end_describe(const struct recorder *recorder, char *buffer, s
     return buffer;
 }
 
-static enum err info_fill(const struct recorder *recorder, struct trace_info *info) {
+static enum err info_fill(const struct recorder *recorder, bool is_over, struct trace_info *info) {
     char end[1400], *command = NULL;
     struct record_image image;
     record_image_take(&image, recorder->session.shared);
@@ -208,7 +217,8 @@ static enum err info_fill(const struct recorder *recorder, struct trace_info *in
     if (!err)
         err = record_time_describe(recorder->options->time, info);
     if (!err)
-        err = record_image_describe(&image, recorder->namer, command, end_describe(recorder, end, sizeof end), info);
+        err = record_image_describe(&image, recorder->namer, command, end_describe(recorder, is_over, end, sizeof end),
+                                    info);
     free(command);
     return err;
 }
@@ -221,6 +231,7 @@ static enum err image_begin(void *ctx, struct event_sink *sink, struct diag *dia
         *sink = bounds_wait(&recorder->bounds);
         return ERR_OK;
     }
+    recorder->announced_arena_count = UINT64_MAX;
     enum err err = stage_flush(recorder->stage, diag);
     if (!err)
         err = recorder->output->begin(recorder->output->ctx, &real, diag);
@@ -259,7 +270,7 @@ static enum err recorder_connect(struct recorder *recorder) {
 }
 
 static enum err recorder_create(struct recorder *recorder, struct diag *diag) {
-    const struct record_output staged = {recorder, image_begin};
+    const struct record_output staged = {recorder, image_begin, NULL};
     enum err err = session_create(recorder->options, &recorder->session, diag);
     if (err)
         return err;
@@ -283,12 +294,25 @@ static void recorder_clear(struct recorder *recorder) {
     stage_destroy(recorder->stage);
 }
 
+/* What a killed recorder could not tell otherwise, as often as there is more of it. */
+static void trace_announce(struct recorder *recorder) {
+    uint64_t arena_count = namer_arena_count(recorder->namer);
+    struct trace_info info = {0};
+    if (!recorder->output->announce || recorder->bounds.is_waiting || arena_count == recorder->announced_arena_count)
+        return;
+    if (!info_fill(recorder, false, &info))
+        recorder->output->announce(recorder->output->ctx, &info);
+    recorder->announced_arena_count = arena_count;
+    trace_info_clear(&info);
+}
+
 /* Now and then the sink is to make last what it has, so that little is lost if the recorder dies. */
 static enum err sink_sync(struct recorder *recorder, struct diag *diag) {
     uint64_t now_ns = clock_now_ns();
     if (now_ns - recorder->synced_ns < RECORD_SYNC_MS * UINT64_C(1000000))
         return ERR_OK;
     recorder->synced_ns = now_ns;
+    trace_announce(recorder);
     return namer_sync(recorder->namer, diag);
 }
 
@@ -378,7 +402,7 @@ enum err record_run(const struct record_options *options, const struct record_ou
     if (!err)
         err = recorder_run(&recorder, report, diag);
     bool stands = !err || report->stop == RECORD_STOP_FAILURE;
-    if (stands && info_fill(&recorder, info) && !err)
+    if (stands && info_fill(&recorder, true, info) && !err)
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     recorder_clear(&recorder);
     return err;

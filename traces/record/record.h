@@ -64,7 +64,14 @@ struct record_output {
      * went to the earlier sink is void. The sink is called from another thread than this, never from both at once.
      */
     enum err (*begin)(void *ctx, struct event_sink *sink, struct diag *diag);
+    /**
+     * More is known of the trace than before, should the recorder not live to finish it: `info` as record_run fills it,
+     * were the recording over now, but that the end is said to be not known. Borrowed. May be NULL.
+     */
+    void (*announce)(void *ctx, const struct trace_info *info);
 };
+
+#define RECORD_END_UNKNOWN "not known: the recorder did not live to tell"
 
 /** What happened, beside the events. */
 struct record_report {

@@ -94,9 +94,13 @@ static void arenas_forget(struct namer *namer) {
     namer->has_lost_arena = false;
 }
 
+uint64_t namer_arena_count(const struct namer *namer) {
+    return namer->has_lost_arena ? 0 : namer->arenas.arena_count;
+}
+
 enum err namer_arenas_describe(const struct namer *namer, struct trace_info *info) {
     char *places = NULL;
-    if (namer->has_lost_arena || !namer->arenas.arena_count)
+    if (!namer_arena_count(namer))
         return ERR_OK;
     enum err err = arena_runs_format(&namer->arenas, &places);
     if (err)

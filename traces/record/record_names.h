@@ -83,6 +83,9 @@ enum err namer_sync(struct namer *namer, struct diag *diag);
 
 struct namer_counts namer_counts(const struct namer *namer);
 
+/** Arenas whose places are known. */
+uint64_t namer_arena_count(const struct namer *namer);
+
 /** Sets capture_arena_* when the places of all arenas of the current image are known. @return ERR_OK, ERR_NOMEM. */
 enum err namer_arenas_describe(const struct namer *namer, struct trace_info *info);
 

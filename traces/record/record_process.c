@@ -87,7 +87,7 @@ static void record_expect(void *ctx, uint64_t pointer) {
 enum err process_attach(struct recorded_process *process, struct record_session *session, struct stage *beside,
                         const struct record_tree_output *output, const struct process_watcher *watcher,
                         struct diag *diag) {
-    const struct record_output begins = {process, trace_begin};
+    const struct record_output begins = {process, trace_begin, NULL};
     process->session = session;
     session->pid = (pid_t)process->pid;
     process->output = output;
@@ -186,19 +186,26 @@ enum err process_trace_end(struct recorded_process *process, const char *end, bo
     return err ? err : process->err;
 }
 
-enum err process_sync(struct recorded_process *process, const struct trace_info *host, struct diag *diag) {
+/* What is known of the trace, as often as there is more. */
+static void trace_announce(struct recorded_process *process, const struct trace_info *host) {
     struct tree_process row = {0};
     struct trace_info info = {0};
-    if (process->state != PROCESS_RUNNING || process->err || !process->trace)
-        return ERR_OK;
-    if (!process->is_announced && process->output->announce &&
-        !row_fill(process, "not known: the recorder did not live to tell", &row) &&
-        !info_fill(process, host, &row, &info))
+    uint64_t arena_count = namer_arena_count(process->namer);
+    if (!process->output->announce || (process->is_announced && process->announced_arena_count == arena_count))
+        return;
+    if (!row_fill(process, RECORD_END_UNKNOWN, &row) && !info_fill(process, host, &row, &info))
         process->output->announce(process->output->ctx, process->trace, &info);
     process->is_announced = true;
+    process->announced_arena_count = arena_count;
     trace_info_clear(&info);
     free(row.command);
     free(row.end);
+}
+
+enum err process_sync(struct recorded_process *process, const struct trace_info *host, struct diag *diag) {
+    if (process->state != PROCESS_RUNNING || process->err || !process->trace)
+        return ERR_OK;
+    trace_announce(process, host);
     return namer_sync(process->namer, diag);
 }
 

@@ -64,10 +64,11 @@ struct recorded_process {
     const struct record_tree_output *output;
     struct process_watcher watcher;
 
-    uint64_t clock_start_ns; /**< what the clock of events' times showed when the recording began; 0: no times */
-    uint64_t clock_unit_ns;  /**< what their times are multiples of */
-    bool is_announced;       /**< the present trace */
-    void *trace;             /**< the output's, of the present image; NULL: none */
+    uint64_t clock_start_ns;        /**< what the clock of events' times showed when the recording began; 0: no times */
+    uint64_t clock_unit_ns;         /**< what their times are multiples of */
+    bool is_announced;              /**< the present trace … */
+    uint64_t announced_arena_count; /**< … with so many arenas */
+    void *trace;                    /**< the output's, of the present image; NULL: none */
     uint32_t image_count;
     uint32_t kept_count; /**< traces */
     uint64_t inherited_uncertain_count;

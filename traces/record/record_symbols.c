@@ -73,12 +73,16 @@ static const char *table_search(const struct image *image, const Elf64_Shdr *sym
     return NULL;
 }
 
+static bool header_read(const struct image *image, Elf64_Ehdr *out) {
+    memcpy(out, image->bytes, sizeof *out);
+    return memcmp(out->e_ident, ELFMAG, SELFMAG) == 0 && out->e_ident[EI_CLASS] == ELFCLASS64 &&
+           out->e_shentsize == sizeof(Elf64_Shdr);
+}
+
 static const char *image_search(const struct image *image) {
     Elf64_Ehdr header;
     Elf64_Shdr symbols, strings;
-    memcpy(&header, image->bytes, sizeof header);
-    if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
-        header.e_shentsize != sizeof(Elf64_Shdr))
+    if (!header_read(image, &header))
         return NULL;
     for (uint32_t i = 0; i < header.e_shnum; i++)
         if (section_read(image, &header, i, &symbols) && symbols.sh_type == SHT_SYMTAB &&
@@ -94,4 +98,29 @@ const char *record_symbols_allocator(const char *path) {
     const char *found = image_search(&image);
     munmap((void *)(uintptr_t)image.bytes, image.length);
     return found;
+}
+
+/* Go's linker writes this section always, and strip leaves it. */
+static bool image_is_go(const struct image *image) {
+    static const char name[] = ".go.buildinfo";
+    Elf64_Ehdr header;
+    Elf64_Shdr section, names;
+    if (!header_read(image, &header) || !section_read(image, &header, header.e_shstrndx, &names) ||
+        names.sh_type != SHT_STRTAB)
+        return false;
+    for (uint32_t i = 0; i < header.e_shnum; i++)
+        if (section_read(image, &header, i, &section) && section.sh_name < names.sh_size &&
+            names.sh_size - section.sh_name >= sizeof name &&
+            memcmp(image->bytes + names.sh_offset + section.sh_name, name, sizeof name) == 0)
+            return true;
+    return false;
+}
+
+bool record_symbols_is_go(const char *path) {
+    struct image image;
+    if (!image_open(&image, path))
+        return false;
+    bool is_go = image_is_go(&image);
+    munmap((void *)(uintptr_t)image.bytes, image.length);
+    return is_go;
 }

@@ -14,6 +14,7 @@
  *     shim_exec.c   the exec family: tells the recorder that an image is about to be replaced
  *     shim_process.c  forks, children, ends: the tree of processes, when somebody follows it
  *     shim_cut.c    how far rings were written when the process was copied
+ *     shim_signal.c   signal handlers, which allocate in the program's name
  *     shim_ring.c   events into rings; threads
  *     shim_time.c   the clock that events get their times from
  *     shim_start.c  finds the real functions and the recorder's memory
@@ -57,13 +58,14 @@ struct shim_ring {
     uint64_t time_ns;    /* what the last RECORD_CLOCK said */
 };
 
-/* A signal handler that interrupts the writing of a record writes to the ring of the next level. */
+/* A signal handler that interrupts the writing of a record (few do, see shim_signal.c) writes to the next level's. */
 enum { SHIM_LEVELS = 4 };
 
 /* The first line of the cache is all that an ordinary event needs. */
 struct shim_thread {
     _Alignas(64) volatile uint32_t level;
-    volatile uint32_t inside; /* depth of calls into the allocator */
+    volatile uint32_t inside;   /* depth of calls into the allocator */
+    volatile uint32_t deferred; /* signals that wait until the event is written: bit n for signal n */
     uint8_t is_announced;
     uint8_t is_ended;
     uint8_t is_probing; /* a call is made only to see whether it comes by here */
@@ -132,8 +134,20 @@ bool shim_recorder_is_dead(const _Atomic uint32_t *life, uint32_t pid);
 /* Prepares threads' ends; after the shared memory is there, before the first event. */
 void shim_ring_start(void);
 
-/* Writes one event in the calling thread's name, waiting for space if need be. Keeps errno. */
-void shim_event(unsigned kind, unsigned domain, uintptr_t pointer, size_t size_bytes, unsigned align_log2);
+/* Writes one event in the calling thread's name, waiting for space if need be. `what` as in struct ring_record. Keeps
+   errno. */
+void shim_event_put(uint64_t what, size_t size_bytes);
+
+/* Here, because most of it is known where it is called. */
+static inline void shim_event(unsigned kind, unsigned domain, uintptr_t pointer, size_t size_bytes,
+                              unsigned align_log2) {
+    shim_event_put((pointer & RECORD_POINTER_MASK) | (uint64_t)kind << RECORD_KIND_SHIFT |
+                       (uint64_t)domain << RECORD_DOMAIN_SHIFT | (uint64_t)align_log2 << RECORD_ALIGN_SHIFT,
+                   size_bytes);
+}
+
+/* An event is written: the signals that came meanwhile are taken. Keeps errno. */
+void shim_signal_take(void);
 
 /* In the child of a fork, whose memory is new: nothing has been written yet, by nobody. */
 void shim_ring_restart(void);
@@ -154,6 +168,7 @@ struct record_shared *shim_process_attach(const char *path);
 
 /* Finds the real functions. */
 void shim_process_resolve(void);
+void shim_signal_resolve(void);
 
 /* When there is a recorder: from here on forks and ends are told. */
 void shim_process_start(void);
@@ -218,7 +233,7 @@ bool shim_python_bare(void (*call)(void));
 
 /*
  * Brackets a call to the real allocator. An allocator may call its own public entry points (realloc its malloc, obj its
- * raw domain): only the outermost call is an event.
+ * raw domain): only the outermost call is an event. A signal handler begins outside again (shim_signal.c).
  */
 static inline bool shim_is_outermost(void) {
     return shim_thread.inside == 0;

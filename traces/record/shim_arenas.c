@@ -3,8 +3,9 @@
  *
  * And the statistics themselves: the interpreter prints them only while pymalloc is the current allocator, which a
  * recorded one's is not. So that PYTHONMALLOCSTATS=1 keeps its meaning, they are printed from here where the
- * interpreter would: before every new arena, and up to 3.11 at its end (later versions have taken their state down by
- * then).
+ * interpreter would: before every new arena, and up to 3.11 at its end. Not at the end of later ones. 3.12 has taken
+ * down by then what the text is made of (3.12.1 crashes of it, recorded or not); 3.13 prints before it does so, with no
+ * call of anything between its last free and the text that we could take for a sign. A replay has the text of the end.
  */
 #include <dlfcn.h>
 #include <stdio.h>

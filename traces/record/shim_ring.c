@@ -301,6 +301,11 @@ static __attribute__((noinline)) void thread_announce(struct shim_thread *thread
     errno = saved;
 }
 
+static inline void signals_look(const struct shim_thread *thread) {
+    if (__builtin_expect(thread->deferred != 0, 0))
+        shim_signal_take();
+}
+
 static __attribute__((noinline)) void event_write_long(struct shim_thread *thread, uint32_t level, uint64_t what,
                                                        uint64_t size_bytes) {
     if (!event_write(thread, level, what, size_bytes) && !shim_is_off())
@@ -311,14 +316,14 @@ static __attribute__((noinline)) void event_write_long(struct shim_thread *threa
     thread->level = level;
     if (!thread->is_announced)
         thread_announce(thread);
+    if (level == 0)
+        signals_look(thread);
 }
 
 /* The level is taken before anything is looked at: a signal handler that writes in between would make it stale. */
-void shim_event(unsigned kind, unsigned domain, uintptr_t pointer, size_t size_bytes, unsigned align_log2) {
+void shim_event_put(uint64_t what, size_t size_bytes) {
     struct shim_thread *thread = &shim_thread;
     struct shim_ring *ring = &thread->rings[0];
-    uint64_t what = (pointer & RECORD_POINTER_MASK) | (uint64_t)kind << RECORD_KIND_SHIFT |
-                    (uint64_t)domain << RECORD_DOMAIN_SHIFT | (uint64_t)align_log2 << RECORD_ALIGN_SHIFT;
     uint32_t level = thread->level;
     thread->level = level + 1;
     atomic_signal_fence(memory_order_seq_cst);
@@ -333,6 +338,7 @@ void shim_event(unsigned kind, unsigned domain, uintptr_t pointer, size_t size_b
     atomic_store_explicit(&ring->control->head, head + 1, memory_order_release);
     atomic_signal_fence(memory_order_seq_cst);
     thread->level = 0;
+    signals_look(thread);
 }
 
 void shim_refused(void) {

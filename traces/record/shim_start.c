@@ -241,6 +241,7 @@ void shim_start(void) {
     second_resolve(&shim.second);
     real_resolve(&shim.real);
     shim_process_resolve();
+    shim_signal_resolve();
     unsigned mode = session_begin();
     if (mode == SHIM_OFF)
         atomic_store(&boot_gate.mode, SHIM_OFF);
