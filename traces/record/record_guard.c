@@ -122,11 +122,21 @@ bool guard_keeps_ignored(int number) {
     return was_ignored(number);
 }
 
+/* A signal that came while there was nobody yet to pass it on to comes once more: nobody sends it again. */
 void guard_watch(pid_t pid) {
+    sigset_t mask, before;
+    sigemptyset(&mask);
+    for (int i = 0; i < GUARDED_COUNT; i++)
+        sigaddset(&mask, guarded[i]);
+    sigprocmask(SIG_BLOCK, &mask, &before);
     guard.is_watching = true;
     guard.pid = pid;
     guard.group = guard_wants_group() ? pid : 0;
     guard.target = guard.group ? -pid : pid;
+    guard.passed_count = 0;
+    if (guard.noted)
+        raise(guard.noted);
+    sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 bool guard_is_watching(void) {
