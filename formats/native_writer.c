@@ -267,7 +267,7 @@ static char *base_name(char *path) {
     return slash ? slash + 1 : path;
 }
 
-/* The caller's words with the writer's numbers; shares the caller's strings. */
+/* The caller's words with what the writer knows but for the summary; shares the caller's strings. */
 static struct trace_info info_complete(const struct native_writer *writer, const struct trace_info *info, char *sha256,
                                        uint64_t bytes) {
     struct trace_info complete = *info;
@@ -276,7 +276,6 @@ static struct trace_info info_complete(const struct native_writer *writer, const
     complete.events_file = base_name(writer->events.path);
     complete.events_sha256 = sha256;
     complete.events_bytes = bytes;
-    complete.summary = *tracker_summary(writer->tracker);
     return complete;
 }
 
@@ -286,7 +285,7 @@ enum err native_writer_announce(struct native_writer *writer, const struct trace
     sha256[sizeof sha256 - 1] = 0;
     struct trace_info draft = info_complete(writer, info, sha256, 0);
     draft.events_file = base_name(writer->events.temporary);
-    draft.summary = (struct trace_summary){0};
+    draft.summary = (struct trace_summary){0}; /* the tracker may be at work in another thread */
     return yaml_write(writer, &draft, diag);
 }
 
@@ -294,6 +293,7 @@ enum err native_writer_announce(struct native_writer *writer, const struct trace
 static enum err drafts_finish(struct native_writer *writer, const struct trace_info *info, char *sha256, uint64_t bytes,
                               struct diag *diag) {
     struct trace_info complete = info_complete(writer, info, sha256, bytes);
+    complete.summary = *tracker_summary(writer->tracker);
     enum err err = yaml_write(writer, &complete, diag);
     if (!err)
         err = draft_close(&writer->events, diag);

@@ -28,7 +28,8 @@ enum err native_writer_create(const char *yaml_path, const struct native_writer_
 
 /**
  * Says already what is known of the trace: from here on the description under way is one that `check --repair` can use,
- * should the process die before it finishes. It names the events file under way, and counts nothing.
+ * should the process die before it finishes. It names the events file under way, and counts nothing;
+ * another thread may put events meanwhile.
  * @param info as for native_writer_finish. @return ERR_IO, ERR_NOMEM; the writer goes on in any case.
  */
 enum err native_writer_announce(struct native_writer *writer, const struct trace_info *info, struct diag *diag);
