@@ -11,18 +11,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "core/domain.h"
 #include "core/pool.h"
-#include "core/raw.h"
 
 #define EXPORT __attribute__((visibility("default")))
-
-struct api_allocator {
-    void *ctx;
-    void *(*malloc)(void *ctx, size_t bytes);
-    void *(*calloc)(void *ctx, size_t count, size_t bytes);
-    void *(*realloc)(void *ctx, void *block, size_t bytes);
-    void (*free)(void *ctx, void *block);
-};
 
 EXPORT const char *Py_GetVersion(void);
 const char *Py_GetVersion(void) {
@@ -37,8 +29,8 @@ void Py_InitializeEx(int install_signals) {
 }
 #endif
 
-EXPORT void PyMem_GetAllocator(int domain, struct api_allocator *out);
-EXPORT void PyMem_SetAllocator(int domain, const struct api_allocator *allocator);
+EXPORT void PyMem_GetAllocator(int domain, struct domain_allocator *out);
+EXPORT void PyMem_SetAllocator(int domain, const struct domain_allocator *allocator);
 EXPORT void PyObject_GetArenaAllocator(struct pool_arena_source *out);
 EXPORT void PyObject_SetArenaAllocator(const struct pool_arena_source *source);
 EXPORT int _PyObject_DebugMallocStats(FILE *out);
@@ -102,37 +94,17 @@ static void odd_free(void *ctx, void *block) {
     pool_free(pool_get(), block);
 }
 
-static void *plain_malloc(void *ctx, size_t bytes) {
-    (void)ctx;
-    return raw_malloc(bytes);
-}
-
-static void *plain_calloc(void *ctx, size_t count, size_t bytes) {
-    (void)ctx;
-    return raw_calloc(count, bytes);
-}
-
-static void *plain_realloc(void *ctx, void *block, size_t bytes) {
-    (void)ctx;
-    return raw_realloc(block, bytes);
-}
-
-static void plain_free(void *ctx, void *block) {
-    (void)ctx;
-    raw_free(block);
-}
-
-void PyMem_GetAllocator(int domain, struct api_allocator *out) {
+void PyMem_GetAllocator(int domain, struct domain_allocator *out) {
     static char hooks;
-    static const struct api_allocator raw = {NULL, plain_malloc, plain_calloc, plain_realloc, plain_free};
-    *out = domain ? (struct api_allocator){NULL, odd_malloc, odd_calloc, odd_realloc, odd_free} : raw;
+    *out =
+        domain ? (struct domain_allocator){NULL, odd_malloc, odd_calloc, odd_realloc, odd_free} : domain_allocator_libc;
 #ifdef ODD_DEBUG
     out->ctx = &hooks;
 #endif
     (void)hooks;
 }
 
-void PyMem_SetAllocator(int domain, const struct api_allocator *allocator) {
+void PyMem_SetAllocator(int domain, const struct domain_allocator *allocator) {
     (void)domain, (void)allocator;
 }
 

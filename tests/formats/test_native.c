@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -74,6 +75,35 @@ static void trace_write(const struct place *place, size_t count) {
         assert_int_equal(event_sink_put(&sink, place->events + at, NULL, run, NULL), ERR_OK);
         at += run;
     }
+    assert_int_equal(native_writer_finish(writer, &info, NULL), ERR_OK);
+    native_writer_destroy(writer);
+}
+
+static void *events_put_all(void *writer) {
+    const size_t count = 200000;
+    struct event_sink sink = native_writer_sink(writer);
+    for (size_t at = 0; at < count; at++) {
+        const struct event pair[] = {{.kind = EVENT_MALLOC, .size_bytes = 8},
+                                     {.kind = EVENT_FREE, .block = event_block_name(0, at + 1)}};
+        if (sink.put(sink.ctx, pair, 2, NULL))
+            return writer;
+    }
+    return NULL;
+}
+
+/* A recorder's threads do so; ThreadSanitizer is what would tell. */
+static void a_trace_is_announced_while_another_thread_writes_it(void **state) {
+    const struct place *place = *state;
+    const struct trace_info info = {.capture_end = (char *)(uintptr_t) "not known"};
+    struct native_writer *writer;
+    pthread_t thread;
+    void *failed;
+    assert_int_equal(native_writer_create(place->yaml, NULL, &writer, NULL), ERR_OK);
+    assert_int_equal(pthread_create(&thread, NULL, events_put_all, writer), 0);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(native_writer_announce(writer, &info, NULL), ERR_OK);
+    pthread_join(thread, &failed);
+    assert_null(failed);
     assert_int_equal(native_writer_finish(writer, &info, NULL), ERR_OK);
     native_writer_destroy(writer);
 }
@@ -466,6 +496,7 @@ int main(void) {
         cmocka_unit_test(times_that_go_back_are_not_written),
         cmocka_unit_test(what_was_written_before_a_failure_becomes_a_whole_trace),
         cmocka_unit_test(summary_written_is_what_compiling_counts),
+        cmocka_unit_test(a_trace_is_announced_while_another_thread_writes_it),
         cmocka_unit_test(files_have_ordinary_permissions),
         cmocka_unit_test(writer_destroyed_early_leaves_nothing),
         cmocka_unit_test(invalid_event_is_refused_and_leaves_nothing),

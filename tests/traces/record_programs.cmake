@@ -69,8 +69,11 @@ record_program(traced_handler)
 target_link_libraries(traced_handler PRIVATE raising_malloc)
 target_compile_options(traced_handler PRIVATE -Wno-deprecated-declarations) # sigset
 
-mmreplay_test(test_record LIBRARIES record support ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
-mmreplay_test(test_record_shim LIBRARIES record support
+add_library(traced STATIC traced.c heard.c)
+target_link_libraries(traced PUBLIC record support)
+
+mmreplay_test(test_record LIBRARIES traced ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
+mmreplay_test(test_record_shim LIBRARIES traced
               ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
 add_dependencies(test_record_shim mmrecord traced_edges traced_life traced_locked traced_life_runpath traced_plugin traced_embed
                                   bump_malloc odd_free_threaded traced_handler
@@ -82,7 +85,7 @@ add_library(slow_malloc SHARED record/slow_malloc.c)
 target_compile_definitions(slow_malloc PRIVATE _GNU_SOURCE)
 target_compile_options(slow_malloc PRIVATE -O1 -fno-builtin -fno-sanitize=all -fno-profile-arcs -fno-test-coverage)
 target_link_libraries(slow_malloc PRIVATE ${CMAKE_DL_LIBS})
-mmreplay_test(test_record_time LIBRARIES record support ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
+mmreplay_test(test_record_time LIBRARIES traced ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
 add_dependencies(test_record_time mmrecord traced_time traced_slow slow_malloc)
 if(CMAKE_CXX_COMPILER)
   record_program_cxx(traced_new)
@@ -96,13 +99,13 @@ if(CMAKE_CXX_COMPILER)
     endif()
   endforeach()
 endif()
-mmreplay_test(test_record_merge LIBRARIES record support)
+mmreplay_test(test_record_merge LIBRARIES traced)
 mmreplay_test(test_pointer_map LIBRARIES record support)
 mmreplay_test(test_record_cut LIBRARIES record support)
 mmreplay_test(test_record_guard LIBRARIES record support)
-mmreplay_test(test_record_live LIBRARIES record support)
+mmreplay_test(test_record_live LIBRARIES traced)
 mmreplay_test(test_record_stage LIBRARIES record support)
-mmreplay_test(test_record_tree LIBRARIES record support ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
+mmreplay_test(test_record_tree LIBRARIES traced ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
 add_dependencies(test_record_tree mmrecord traced_tree traced_static)
 
 # The stress: a program twice over, on glibc and on a malloc that reuses addresses at once, and what verifies its traces.

@@ -1,12 +1,4 @@
 /* What is recorded is what the program did: every event is applied to a tracker, which refuses anything impossible. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,13 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "traces/record/record.h"
-#include "traces/tracker.h"
+#include "tests/traces/traced.h"
+#include "traces/record/record_guard.h"
 
-static const char *shim_path;
-static const char *programs_folder;
-
-enum { LARGE_FIRST = 77777, LARGE_LAST = 400000, RUN_MAX = 4096 };
+enum { LARGE_FIRST = 77777, LARGE_LAST = 400000 };
 
 /* A recording, followed as it comes in. */
 struct recording {
@@ -43,18 +32,10 @@ struct recording {
 
 static enum err events_follow(void *ctx, const struct event *events, size_t count, struct diag *diag) {
     struct recording *recording = ctx;
-    struct event_block block = {.events = events, .count = count};
-    block.first_index = tracker_summary(recording->tracker)->event_count;
-    if (recording->fail_after && block.first_index > recording->fail_after)
+    if (recording->fail_after && tracker_summary(recording->tracker)->event_count > recording->fail_after)
         return diag_set(diag, ERR_IO, "disk", "no space");
-    struct placement placements[RUN_MAX];
-    size_t applied = 0;
-    if (count > RUN_MAX)
-        return diag_set(diag, ERR_LIMIT, NULL, "a run of %zu events", count);
-    enum err err = tracker_apply(recording->tracker, events, count, placements, &applied);
-    if (err)
-        return tracker_explain(recording->tracker, err, &block, applied, diag);
-    for (size_t i = 0; i < count; i++) {
+    enum err err = traced_follow(recording->tracker, events, count, diag);
+    for (size_t i = 0; i < count && !err; i++) {
         if (events[i].size_bytes >= LARGE_FIRST && events[i].size_bytes <= LARGE_LAST) {
             recording->large_kinds[events[i].kind]++;
             recording->large_bytes += events[i].size_bytes;
@@ -66,7 +47,7 @@ static enum err events_follow(void *ctx, const struct event *events, size_t coun
         recording->thread_starts += events[i].kind == EVENT_THREAD_START;
         recording->thread_ends += events[i].kind == EVENT_THREAD_END;
     }
-    return ERR_OK;
+    return err;
 }
 
 static enum err recording_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
@@ -99,24 +80,9 @@ static const struct trace_summary *counted(const struct recording *recording) {
     return tracker_summary(recording->tracker);
 }
 
-static bool warns(const struct recording *recording, const char *words) {
-    for (uint32_t i = 0; i < recording->report.warning_count; i++)
-        if (strstr(recording->report.warnings[i], words))
-            return true;
-    return false;
-}
-
 static void recording_clear(struct recording *recording) {
     tracker_destroy(recording->tracker);
     trace_info_clear(&recording->info);
-}
-
-static char *program(const char *name) {
-    static char paths[4][4096];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", programs_folder, name);
-    return path;
 }
 
 static void assert_nothing_missing(const struct recording *recording) {
@@ -202,7 +168,7 @@ static void threads_killed_in_the_middle_leave_a_valid_trace(void **state) {
         assert_int_equal(strncmp(recording.info.capture_end, "signal 9 (SIGKILL)", 18), 0);
         assert_int_equal(counted(&recording)->thread_count, 5);
         assert_true(counted(&recording)->event_count > 1000);
-        assert_int_equal(warns(&recording, "cut short"), recording.report.torn_count > 0);
+        assert_int_equal(traced_warns(&recording.report, "cut short"), recording.report.torn_count > 0);
         assert_int_equal(recording.report.signal_number, 0);
         recording_clear(&recording);
     }
@@ -444,6 +410,45 @@ static void a_shim_path_with_blanks_and_colons_works(void **state) {
     rmdir(folder);
 }
 
+static pid_t sleeper_start(void) {
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGINT, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGHUP, SIG_DFL);
+        (void)!write(ready[1], "", 1);
+        sleep(20);
+        _exit(0);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    return pid;
+}
+
+/* The program is under way before its number is known here: what is sent meanwhile must not be lost. */
+static void a_signal_from_before_there_was_a_program_reaches_it(void **state) {
+    (void)state;
+    static const struct {
+        int number;
+        int count; /* the first SIGINT is the recorder's */
+    } sent[] = {{SIGTERM, 1}, {SIGHUP, 1}, {SIGINT, 2}};
+    for (size_t i = 0; i < sizeof sent / sizeof sent[0]; i++) {
+        int status = 0;
+        guard_begin();
+        for (int j = 0; j < sent[i].count; j++)
+            raise(sent[i].number);
+        guard_watch(sleeper_start());
+        assert_true(guard_wait(&status));
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == sent[i].number);
+        assert_int_equal(guard_signal(), sent[i].number);
+        guard_end();
+    }
+}
+
 static const char python_script[] = "import json, threading\n"
                                     "def work():\n"
                                     "    for i in range(2000): json.loads(json.dumps({'a': [i] * 20, 'b': str(i)}))\n"
@@ -487,10 +492,7 @@ static void hooks_that_the_interpreter_dropped_are_an_error(void **state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 3)
-        return 2;
-    shim_path = argv[1];
-    programs_folder = argv[2];
+    traced_begin(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_entry_point_is_an_event_of_its_kind),
         cmocka_unit_test(threads_that_hand_blocks_over_are_recorded_in_true_order),
@@ -514,6 +516,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_recorder_that_is_killed_does_not_hold_the_program),
         cmocka_unit_test(a_shim_path_with_blanks_and_colons_works),
         cmocka_unit_test(cpython_is_recorded_in_its_three_domains),
+        cmocka_unit_test(a_signal_from_before_there_was_a_program_reaches_it),
         cmocka_unit_test(hooks_that_the_interpreter_dropped_are_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,7 +29,7 @@ static enum err drop_begin(void *ctx, struct event_sink *sink, struct diag *diag
 
 static void namer_make(struct namer **out) {
     const struct merged_record image = {.what = (uint64_t)RECORD_IMAGE << RECORD_KIND_SHIFT, .serial = 1};
-    assert_int_equal(namer_create(&(struct record_output){NULL, drop_begin}, out), ERR_OK);
+    assert_int_equal(namer_create(&(struct record_output){.begin = drop_begin}, out), ERR_OK);
     assert_int_equal(namer_live_keep(*out), ERR_OK);
     assert_int_equal(namer_put(*out, &image, NULL), ERR_OK);
 }

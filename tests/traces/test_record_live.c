@@ -1,73 +1,10 @@
 /* Traces that begin in the middle of a process: what is alive then is made at their head, and everything finds its
  * block. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support.h"
-#include "traces/record/record_names.h"
-#include "traces/tracker.h"
-
-enum { HEARD_MAX = 1 << 20, RUN_MAX = 4096 };
-
-/* Everything a namer said since its trace began, and whether it makes sense. */
-struct heard {
-    struct event *events;
-    size_t count;
-    unsigned begun_count;
-    struct tracker *tracker;
-};
-
-static enum err heard_put(void *ctx, const struct event *events, size_t count, struct diag *diag) {
-    struct heard *heard = ctx;
-    struct placement placements[RUN_MAX];
-    size_t applied;
-    (void)diag;
-    assert_true(count <= RUN_MAX && heard->count + count <= HEARD_MAX);
-    assert_int_equal(tracker_apply(heard->tracker, events, count, placements, &applied), ERR_OK);
-    memcpy(heard->events + heard->count, events, count * sizeof *events);
-    heard->count += count;
-    return ERR_OK;
-}
-
-static enum err heard_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
-    struct heard *heard = ctx;
-    (void)diag;
-    if (!heard->events)
-        heard->events = malloc(HEARD_MAX * sizeof *heard->events);
-    tracker_destroy(heard->tracker);
-    assert_int_equal(tracker_create(&heard->tracker), ERR_OK);
-    heard->count = 0;
-    heard->begun_count++;
-    *sink = (struct event_sink){.ctx = heard, .put = heard_put};
-    return ERR_OK;
-}
-
-static void heard_clear(struct heard *heard) {
-    tracker_destroy(heard->tracker);
-    free(heard->events);
-}
-
-static struct namer *namer_make(struct heard *heard, bool keeps_live) {
-    struct namer *namer;
-    assert_int_equal(namer_create(&(struct record_output){heard, heard_begin, NULL}, &namer), ERR_OK);
-    if (keeps_live)
-        assert_int_equal(namer_live_keep(namer), ERR_OK);
-    return namer;
-}
-
-/* `kind` may carry a domain and an alignment. */
-static void record_put(struct namer *namer, uint64_t kind, uint64_t pointer, uint64_t bytes, uint32_t serial) {
-    struct merged_record record = {.what = kind << RECORD_KIND_SHIFT | pointer, .size_bytes = bytes, .serial = serial};
-    assert_int_equal(namer_put(namer, &record, NULL), ERR_OK);
-}
+#include "tests/traces/heard.h"
 
 static uint64_t in_domain(uint64_t kind, uint64_t domain) {
     return kind | domain << (RECORD_DOMAIN_SHIFT - RECORD_KIND_SHIFT);
@@ -75,8 +12,8 @@ static uint64_t in_domain(uint64_t kind, uint64_t domain) {
 
 static void assert_event(const struct heard *heard, size_t at, unsigned kind, unsigned domain, uint64_t bytes,
                          uint64_t block) {
-    assert_true(at < heard->count);
-    const struct event *event = &heard->events[at];
+    assert_true(at < heard->all.count);
+    const struct event *event = &heard->all.events[at];
     assert_int_equal(event->kind, kind);
     assert_int_equal(event->domain, domain);
     assert_int_equal(event->size_bytes, bytes);
@@ -86,20 +23,20 @@ static void assert_event(const struct heard *heard, size_t at, unsigned kind, un
 /* A parent with two threads: blocks 1000 (calloc), 2000 (freed again), 3000 (aligned, of the other thread), and 4000,
  * which was born first and became 4400 by realloc last. */
 static void parent_live(struct namer *parent) {
-    record_put(parent, RECORD_IMAGE, 0, 0, 1);
-    record_put(parent, in_domain(RECORD_MALLOC, DOMAIN_OBJ), 0x4000, 40, 1);
-    record_put(parent, in_domain(RECORD_CALLOC, DOMAIN_RAW), 0x1000, 10, 1);
-    record_put(parent, RECORD_MALLOC, 0x2000, 20, 2);
-    record_put(parent, RECORD_ALIGNED | (uint64_t)6 << (RECORD_ALIGN_SHIFT - RECORD_KIND_SHIFT), 0x3000, 30, 2);
-    record_put(parent, RECORD_FREE, 0x2000, 0, 1);
-    record_put(parent, RECORD_REALLOC_BEGIN, 0x4000, 0, 2);
-    record_put(parent, in_domain(RECORD_REALLOC_END, DOMAIN_OBJ), 0x4400, 44, 2);
+    heard_put(parent, RECORD_IMAGE, 0, 0, 1);
+    heard_put(parent, in_domain(RECORD_MALLOC, DOMAIN_OBJ), 0x4000, 40, 1);
+    heard_put(parent, in_domain(RECORD_CALLOC, DOMAIN_RAW), 0x1000, 10, 1);
+    heard_put(parent, RECORD_MALLOC, 0x2000, 20, 2);
+    heard_put(parent, RECORD_ALIGNED | (uint64_t)6 << (RECORD_ALIGN_SHIFT - RECORD_KIND_SHIFT), 0x3000, 30, 2);
+    heard_put(parent, RECORD_FREE, 0x2000, 0, 1);
+    heard_put(parent, RECORD_REALLOC_BEGIN, 0x4000, 0, 2);
+    heard_put(parent, in_domain(RECORD_REALLOC_END, DOMAIN_OBJ), 0x4400, 44, 2);
 }
 
 static void a_child_begins_with_what_its_parent_had_in_order_of_birth(void **state) {
     (void)state;
     struct heard heard = {0}, child_heard = {0};
-    struct namer *parent = namer_make(&heard, true), *child = namer_make(&child_heard, false);
+    struct namer *parent = heard_namer(&heard, true), *child = heard_namer(&child_heard, false);
     struct live_set live;
     parent_live(parent);
     assert_int_equal(namer_live_take(parent, &live), ERR_OK);
@@ -107,17 +44,17 @@ static void a_child_begins_with_what_its_parent_had_in_order_of_birth(void **sta
     assert_int_equal(live.bytes, 10 + 30 + 44);
     namer_inherit(child, &live);
     assert_null(live.blocks);
-    record_put(child, RECORD_IMAGE, 0, 0, 1);
-    record_put(child, RECORD_FREE, 0x3000, 0, 1);
-    record_put(child, RECORD_REALLOC_BEGIN, 0x4400, 0, 1);
-    record_put(child, RECORD_REALLOC_END, 0x4400, 50, 1);
-    record_put(child, RECORD_FREE, 0x1000, 0, 2);
+    heard_put(child, RECORD_IMAGE, 0, 0, 1);
+    heard_put(child, RECORD_FREE, 0x3000, 0, 1);
+    heard_put(child, RECORD_REALLOC_BEGIN, 0x4400, 0, 1);
+    heard_put(child, RECORD_REALLOC_END, 0x4400, 50, 1);
+    heard_put(child, RECORD_FREE, 0x1000, 0, 2);
     assert_int_equal(namer_flush(child, NULL), ERR_OK);
-    assert_int_equal(child_heard.count, 8);
+    assert_int_equal(child_heard.all.count, 8);
     assert_event(&child_heard, 0, EVENT_THREAD_START, 0, 0, 0);
     assert_event(&child_heard, 1, EVENT_CALLOC, DOMAIN_RAW, 10, 0);
     assert_event(&child_heard, 2, EVENT_ALIGNED_ALLOC, DOMAIN_C, 30, 0);
-    assert_int_equal(child_heard.events[2].align_log2, 6);
+    assert_int_equal(child_heard.all.events[2].align_log2, 6);
     assert_event(&child_heard, 3, EVENT_MALLOC, DOMAIN_OBJ, 44, 0);
     assert_event(&child_heard, 4, EVENT_FREE, 0, 0, event_block_name(0, 2));
     assert_event(&child_heard, 5, EVENT_REALLOC, 0, 50, event_block_name(0, 3));
@@ -134,19 +71,19 @@ static void a_child_begins_with_what_its_parent_had_in_order_of_birth(void **sta
 static void an_exec_before_the_first_event_inherits_nothing(void **state) {
     (void)state;
     struct heard heard = {0}, child_heard = {0};
-    struct namer *parent = namer_make(&heard, true), *child = namer_make(&child_heard, true);
+    struct namer *parent = heard_namer(&heard, true), *child = heard_namer(&child_heard, true);
     struct live_set live, again;
     parent_live(parent);
     assert_int_equal(namer_live_take(parent, &live), ERR_OK);
     namer_inherit(child, &live);
-    record_put(child, RECORD_IMAGE, 0, 0, 1);
+    heard_put(child, RECORD_IMAGE, 0, 0, 1);
     assert_int_equal(namer_live_take(child, &again), ERR_OK); /* its own child would have the same */
     assert_int_equal(again.count, 3);
     live_set_clear(&again);
-    record_put(child, RECORD_IMAGE, 0, 0, 1);
-    record_put(child, RECORD_MALLOC, 0x1000, 1, 1);
+    heard_put(child, RECORD_IMAGE, 0, 0, 1);
+    heard_put(child, RECORD_MALLOC, 0x1000, 1, 1);
     assert_int_equal(namer_flush(child, NULL), ERR_OK);
-    assert_int_equal(child_heard.count, 2);
+    assert_int_equal(child_heard.all.count, 2);
     assert_int_equal(namer_counts(child).inherited_block_count, 0);
     namer_destroy(parent);
     namer_destroy(child);
@@ -157,23 +94,23 @@ static void an_exec_before_the_first_event_inherits_nothing(void **state) {
 static void a_restart_keeps_a_realloc_that_is_under_way(void **state) {
     (void)state;
     struct heard heard = {0};
-    struct namer *namer = namer_make(&heard, true);
+    struct namer *namer = heard_namer(&heard, true);
     parent_live(namer);
-    record_put(namer, RECORD_REALLOC_BEGIN, 0x3000, 0, 2);
-    record_put(namer, RECORD_REALLOC_BEGIN, 0x1000, 0, 1);
+    heard_put(namer, RECORD_REALLOC_BEGIN, 0x3000, 0, 2);
+    heard_put(namer, RECORD_REALLOC_BEGIN, 0x1000, 0, 1);
     assert_int_equal(namer_restart(namer, NULL), ERR_OK);
     assert_int_equal(heard.begun_count, 2);
-    record_put(namer, RECORD_REALLOC_END, 0x1000, 33, 2); /* where the other has just gone from */
-    record_put(namer, RECORD_REALLOC_FAILED, 0x5000, 0, 1);
-    record_put(namer, RECORD_FREE, 0x5000, 0, 1);
+    heard_put(namer, RECORD_REALLOC_END, 0x1000, 33, 2); /* where the other has just gone from */
+    heard_put(namer, RECORD_REALLOC_FAILED, 0x5000, 0, 1);
+    heard_put(namer, RECORD_FREE, 0x5000, 0, 1);
     assert_int_equal(namer_flush(namer, NULL), ERR_OK);
-    assert_int_equal(heard.count, 7);
-    assert_int_equal(heard.events[0].thread, 0);
+    assert_int_equal(heard.all.count, 7);
+    assert_int_equal(heard.all.events[0].thread, 0);
     assert_event(&heard, 1, EVENT_CALLOC, DOMAIN_RAW, 10, 0);
     assert_event(&heard, 4, EVENT_REALLOC, 0, 33, event_block_name(0, 2));
-    assert_int_equal(heard.events[4].thread, 0);
+    assert_int_equal(heard.all.events[4].thread, 0);
     assert_event(&heard, 6, EVENT_FREE, 0, 0, event_block_name(0, 1));
-    assert_int_equal(heard.events[6].thread, 1);
+    assert_int_equal(heard.all.events[6].thread, 1);
     assert_int_equal(namer_counts(namer).unknown_free_count, 0);
     assert_int_equal(namer_counts(namer).inherited_block_count, 3);
     namer_destroy(namer);
@@ -189,15 +126,14 @@ struct player {
 };
 
 static void both_put(struct player *player, uint64_t kind, uint64_t pointer, uint64_t bytes, uint32_t serial) {
-    record_put(player->namers[0], kind, pointer, bytes, serial);
-    record_put(player->namers[1], kind, pointer, bytes, serial);
+    heard_put(player->namers[0], kind, pointer, bytes, serial);
+    heard_put(player->namers[1], kind, pointer, bytes, serial);
 }
 
 static void player_step(struct player *player) {
     uint32_t at = 1 + (uint32_t)(random_next(&player->seed) % (player->room - 1));
     uint32_t other = 1 + (uint32_t)(random_next(&player->seed) % (player->room - 1));
-    uint32_t serial = (uint32_t)(1 + random_next(&player->seed) % 5);
-    uint64_t bytes = random_next(&player->seed) % 3000;
+    uint64_t serial = 1 + random_next(&player->seed) % 5, bytes = random_next(&player->seed) % 3000;
     uint64_t domain = random_next(&player->seed) % DOMAIN_COUNT;
     if (!player->is_live[at]) {
         both_put(player, in_domain(RECORD_MALLOC, domain), (uint64_t)at << 4, bytes, serial);
@@ -229,12 +165,12 @@ static void assert_sets_equal(struct namer *left, struct namer *right) {
 
 static void a_trace_begun_late_has_the_same_blocks_as_one_begun_early(void **state) {
     (void)state;
-    struct heard heard[2] = {{0}};
+    struct heard heard[2] = {{.tracker = NULL}};
     struct player player = {.room = 40000, .seed = support_seed(20241120)};
     player.is_live = calloc(player.room, 1);
     for (int i = 0; i < 2; i++) {
-        player.namers[i] = namer_make(&heard[i], true);
-        record_put(player.namers[i], RECORD_IMAGE, 0, 0, 1);
+        player.namers[i] = heard_namer(&heard[i], true);
+        heard_put(player.namers[i], RECORD_IMAGE, 0, 0, 1);
     }
     for (int round = 0; round < 4; round++) {
         for (int i = 0; i < 50000; i++)

@@ -1,16 +1,9 @@
 /* Rings filled by hand: the order that comes out, holes, and memory that somebody scribbled on. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/traces/heard.h"
 #include "traces/record/record_merge.h"
-#include "traces/record/record_names.h"
 
 enum { RINGS = 3, RING_RECORDS = 256 };
 
@@ -177,93 +170,60 @@ static void memory_that_the_program_overwrote_is_an_error(void **state) {
 }
 
 /* The namer: what it says about pointers that do not add up. */
-struct heard {
-    struct event events[64];
-    uint64_t times_ns[64];
-    size_t count;
-};
-
-static enum err heard_put(void *ctx, const struct event *events, size_t count, struct diag *diag) {
-    struct heard *heard = ctx;
-    (void)diag;
-    memcpy(heard->events + heard->count, events, count * sizeof *events);
-    heard->count += count;
-    return ERR_OK;
-}
-
-static enum err heard_put_timed(void *ctx, const struct event *events, const uint64_t *times_ns, size_t count,
-                                struct diag *diag) {
-    struct heard *heard = ctx;
-    memcpy(heard->times_ns + heard->count, times_ns, count * sizeof *times_ns);
-    return heard_put(ctx, events, count, diag);
-}
-
-static enum err heard_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
-    (void)diag;
-    ((struct heard *)ctx)->count = 0;
-    *sink = (struct event_sink){.ctx = ctx, .put = heard_put, .put_timed = heard_put_timed};
-    return ERR_OK;
-}
-
-static void name_put(struct namer *namer, unsigned kind, uint64_t pointer, uint64_t bytes, uint32_t serial) {
-    struct merged_record record = {
-        .what = (uint64_t)kind << RECORD_KIND_SHIFT | pointer, .size_bytes = bytes, .serial = serial};
-    assert_int_equal(namer_put(namer, &record, NULL), ERR_OK);
-}
 
 static void an_old_address_may_be_taken_while_its_realloc_is_under_way(void **state) {
     (void)state;
     struct heard heard = {0};
-    struct namer *namer;
-    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin, NULL}, &namer), ERR_OK);
-    name_put(namer, RECORD_IMAGE, 0, 0, 1);
-    name_put(namer, RECORD_MALLOC, 0x1000, 10, 1);
-    name_put(namer, RECORD_REALLOC_BEGIN, 0x1000, 0, 1);
-    name_put(namer, RECORD_MALLOC, 0x1000, 20, 2);
-    name_put(namer, RECORD_FREE, 0x1000, 0, 2);
-    name_put(namer, RECORD_REALLOC_END, 0x2000, 30, 1);
+    struct namer *namer = heard_namer(&heard, false);
+    heard_put(namer, RECORD_IMAGE, 0, 0, 1);
+    heard_put(namer, RECORD_MALLOC, 0x1000, 10, 1);
+    heard_put(namer, RECORD_REALLOC_BEGIN, 0x1000, 0, 1);
+    heard_put(namer, RECORD_MALLOC, 0x1000, 20, 2);
+    heard_put(namer, RECORD_FREE, 0x1000, 0, 2);
+    heard_put(namer, RECORD_REALLOC_END, 0x2000, 30, 1);
     assert_int_equal(namer_flush(namer, NULL), ERR_OK);
-    assert_int_equal(heard.count, 6);
-    assert_int_equal(heard.events[4].block, event_block_name(1, 1));
-    assert_int_equal(heard.events[5].kind, EVENT_REALLOC);
-    assert_int_equal(heard.events[5].block, event_block_name(0, 1));
+    assert_int_equal(heard.all.count, 6);
+    assert_int_equal(heard.all.events[4].block, event_block_name(1, 1));
+    assert_int_equal(heard.all.events[5].kind, EVENT_REALLOC);
+    assert_int_equal(heard.all.events[5].block, event_block_name(0, 1));
     assert_int_equal(namer_counts(namer).missed_free_count, 0);
     namer_destroy(namer);
+    heard_clear(&heard);
 }
 
 static void frees_that_nobody_saw_are_made_good_and_counted(void **state) {
     (void)state;
     struct heard heard = {0};
-    struct namer *namer;
-    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin, NULL}, &namer), ERR_OK);
-    name_put(namer, RECORD_IMAGE, 0, 0, 1);
-    name_put(namer, RECORD_MALLOC, 0x1000, 10, 1);
-    name_put(namer, RECORD_MALLOC, 0x1000, 11, 1);
-    name_put(namer, RECORD_FREE, 0x3000, 0, 1);
+    struct namer *namer = heard_namer(&heard, false);
+    heard_put(namer, RECORD_IMAGE, 0, 0, 1);
+    heard_put(namer, RECORD_MALLOC, 0x1000, 10, 1);
+    heard_put(namer, RECORD_MALLOC, 0x1000, 11, 1);
+    heard_put(namer, RECORD_FREE, 0x3000, 0, 1);
     assert_int_equal(namer_flush(namer, NULL), ERR_OK);
-    assert_int_equal(heard.count, 4); /* start, malloc, free, malloc */
-    assert_int_equal(heard.events[2].kind, EVENT_FREE);
-    assert_int_equal(heard.events[2].block, event_block_name(0, 1));
+    assert_int_equal(heard.all.count, 4); /* start, malloc, free, malloc */
+    assert_int_equal(heard.all.events[2].kind, EVENT_FREE);
+    assert_int_equal(heard.all.events[2].block, event_block_name(0, 1));
     assert_int_equal(namer_counts(namer).missed_free_count, 1);
     assert_int_equal(namer_counts(namer).unknown_free_count, 1);
     namer_destroy(namer);
+    heard_clear(&heard);
 }
 
 static void a_realloc_that_failed_leaves_the_block_alive(void **state) {
     (void)state;
     struct heard heard = {0};
-    struct namer *namer;
-    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin, NULL}, &namer), ERR_OK);
-    name_put(namer, RECORD_IMAGE, 0, 0, 1);
-    name_put(namer, RECORD_MALLOC, 0x1000, 10, 1);
-    name_put(namer, RECORD_REALLOC_BEGIN, 0x1000, 0, 1);
-    name_put(namer, RECORD_REALLOC_FAILED, 0x1000, 0, 1);
-    name_put(namer, RECORD_FREE, 0x1000, 0, 1);
+    struct namer *namer = heard_namer(&heard, false);
+    heard_put(namer, RECORD_IMAGE, 0, 0, 1);
+    heard_put(namer, RECORD_MALLOC, 0x1000, 10, 1);
+    heard_put(namer, RECORD_REALLOC_BEGIN, 0x1000, 0, 1);
+    heard_put(namer, RECORD_REALLOC_FAILED, 0x1000, 0, 1);
+    heard_put(namer, RECORD_FREE, 0x1000, 0, 1);
     assert_int_equal(namer_flush(namer, NULL), ERR_OK);
-    assert_int_equal(heard.count, 3);
-    assert_int_equal(heard.events[2].block, event_block_name(0, 1));
+    assert_int_equal(heard.all.count, 3);
+    assert_int_equal(heard.all.events[2].block, event_block_name(0, 1));
     assert_int_equal(namer_counts(namer).unknown_free_count, 0);
     namer_destroy(namer);
+    heard_clear(&heard);
 }
 
 /* A clock record is of the records behind it in its own ring. */
@@ -295,10 +255,9 @@ static void clocks_that_disagree_with_the_order_give_way_and_are_rounded(void **
     static const uint64_t clocks_ns[] = {900, 1000, 1007, 1005, 1007, 1006, 1020};
     static const uint64_t expected_ns[] = {0, 0, 6, 6, 6, 6, 20};
     struct heard heard = {0};
-    struct namer *namer;
-    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin, NULL}, &namer), ERR_OK);
+    struct namer *namer = heard_namer(&heard, false);
     namer_time_keep(namer, 1000, 2);
-    name_put(namer, RECORD_IMAGE, 0, 0, 1);
+    heard_put(namer, RECORD_IMAGE, 0, 0, 1);
     for (size_t i = 0; i < sizeof clocks_ns / sizeof clocks_ns[0]; i++) {
         const struct merged_record record = {
             .what = (uint64_t)RECORD_FREE << RECORD_KIND_SHIFT, .serial = 1 + i % 2, .time_ns = clocks_ns[i]};
@@ -306,11 +265,12 @@ static void clocks_that_disagree_with_the_order_give_way_and_are_rounded(void **
     }
     assert_int_equal(namer_flush(namer, NULL), ERR_OK);
     size_t frees = 0;
-    for (size_t i = 0; i < heard.count; i++)
-        if (heard.events[i].kind == EVENT_FREE)
-            assert_int_equal(heard.times_ns[i], expected_ns[frees++]);
+    for (size_t i = 0; i < heard.all.count; i++)
+        if (heard.all.events[i].kind == EVENT_FREE)
+            assert_int_equal(heard.all.times_ns[i], expected_ns[frees++]);
     assert_int_equal(frees, sizeof clocks_ns / sizeof clocks_ns[0]);
     namer_destroy(namer);
+    heard_clear(&heard);
 }
 
 static void arena_put(struct namer *namer, uint64_t address, uint64_t before) {
@@ -325,14 +285,13 @@ static void arena_put(struct namer *namer, uint64_t address, uint64_t before) {
 static void arenas_are_known_from_the_first_on_or_not_at_all(void **state) {
     (void)state;
     struct heard heard = {0};
-    struct namer *namer;
+    struct namer *namer = heard_namer(&heard, false);
     struct trace_info info = {0};
-    assert_int_equal(namer_create(&(struct record_output){&heard, heard_begin, NULL}, &namer), ERR_OK);
-    name_put(namer, RECORD_IMAGE, 0, 0, 1);
+    heard_put(namer, RECORD_IMAGE, 0, 0, 1);
     assert_int_equal(namer_arenas_describe(namer, &info), ERR_OK);
     assert_null(info.capture_arena_places);
     arena_put(namer, 0x7f0000800000, 0);
-    name_put(namer, RECORD_MALLOC, 0x1000, 10, 1);
+    heard_put(namer, RECORD_MALLOC, 0x1000, 10, 1);
     arena_put(namer, 0x7f00007c0000, 1);
     assert_int_equal(namer_arenas_describe(namer, &info), ERR_OK);
     assert_string_equal(info.capture_arena_places, "8M -256K");
@@ -342,18 +301,19 @@ static void arenas_are_known_from_the_first_on_or_not_at_all(void **state) {
     trace_info_clear(&info);
     assert_int_equal(namer_arenas_describe(namer, &info), ERR_OK);
     assert_null(info.capture_arena_places);
-    name_put(namer, RECORD_IMAGE, 0, 0, 1); /* an exec: anew */
+    heard_put(namer, RECORD_IMAGE, 0, 0, 1); /* an exec: anew */
     arena_put(namer, 0x7f0000100000, 0);
     assert_int_equal(namer_arenas_describe(namer, &info), ERR_OK);
     assert_string_equal(info.capture_arena_places, "1M");
     trace_info_clear(&info);
-    name_put(namer, RECORD_IMAGE, 0, 0, 1); /* the child of a fork: its first is not the first */
+    heard_put(namer, RECORD_IMAGE, 0, 0, 1); /* the child of a fork: its first is not the first */
     arena_put(namer, 0x7f0000100000, 5);
     arena_put(namer, 0x7f0000200000, 0);
     assert_int_equal(namer_arenas_describe(namer, &info), ERR_OK);
     assert_null(info.capture_arena_places);
     assert_int_equal(namer_flush(namer, NULL), ERR_OK);
     namer_destroy(namer);
+    heard_clear(&heard);
 }
 
 int main(void) {

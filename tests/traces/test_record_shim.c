@@ -7,15 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/support.h"
-#include "traces/record/record.h"
+#include "tests/traces/traced.h"
 #include "traces/record/record_ring.h"
-#include "traces/tracker.h"
 
-static const char *shim_path;
-static const char *programs_folder;
-
-enum { SIZES = 1024, RUN_MAX = 4096 };
+enum { SIZES = 1024 };
 
 struct recording {
     struct tracker *tracker;
@@ -30,23 +25,15 @@ struct recording {
 
 static enum err events_follow(void *ctx, const struct event *events, size_t count, struct diag *diag) {
     struct recording *recording = ctx;
-    struct event_block block = {.events = events, .count = count};
-    struct placement placements[RUN_MAX];
-    size_t applied = 0;
-    if (count > RUN_MAX)
-        return diag_set(diag, ERR_LIMIT, NULL, "a run of %zu events", count);
-    block.first_index = tracker_summary(recording->tracker)->event_count;
-    enum err err = tracker_apply(recording->tracker, events, count, placements, &applied);
-    if (err)
-        return tracker_explain(recording->tracker, err, &block, applied, diag);
-    for (size_t i = 0; i < count; i++) {
+    enum err err = traced_follow(recording->tracker, events, count, diag);
+    for (size_t i = 0; i < count && !err; i++) {
         recording->frees += events[i].kind == EVENT_FREE;
         if (event_makes_block(events[i].kind) && events[i].size_bytes < SIZES) {
             recording->kinds[events[i].size_bytes][events[i].kind]++;
             recording->aligned[events[i].size_bytes] += events[i].align_log2;
         }
     }
-    return ERR_OK;
+    return err;
 }
 
 static enum err recording_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
@@ -96,22 +83,6 @@ static uint64_t made(unsigned bytes) {
     for (unsigned kind = 0; kind < EVENT_KIND_COUNT; kind++)
         count += recording.kinds[bytes][kind];
     return count;
-}
-
-static bool warns(const char *words) {
-    for (uint32_t i = 0; i < recording.report.warning_count; i++)
-        if (strstr(recording.report.warnings[i], words))
-            return true;
-    return false;
-}
-
-/* A file beside the test: programs_folder/name, from a ring of buffers. */
-static char *program(const char *name) {
-    static char paths[4][PATH_MAX];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, PATH_MAX, "%s/%s", programs_folder, name);
-    return path;
 }
 
 static bool is_there(const char *name) {
@@ -227,7 +198,7 @@ static void cxx_operators_are_recorded(void **state) {
     record((char *[]){program("traced_new"), NULL});
     assert_new_and_delete();
     assert_int_equal(recording.info.capture_refused_count, 2);
-    assert_false(warns("not the C library's"));
+    assert_false(traced_warns(&recording.report, "not the C library's"));
 }
 
 static void an_allocators_own_operators_are_recorded(const char *name, const char *library, char *how) {
@@ -236,7 +207,7 @@ static void an_allocators_own_operators_are_recorded(const char *name, const cha
     record((char *[]){program(name), how, NULL});
     assert_new_and_delete();
     assert_non_null(strstr(recording.info.capture_libc, library));
-    assert_true(warns(library));
+    assert_true(traced_warns(&recording.report, library));
 }
 
 static void a_program_linked_to_jemalloc_is_recorded(void **state) {
@@ -260,7 +231,7 @@ static void a_preloaded_malloc_is_the_one_that_is_recorded(void **state) {
     record((char *[]){program("own_malloc_none"), NULL});
     assert_complete();
     assert_int_equal(made(901), 100);
-    assert_true(warns("libbump_malloc.so"));
+    assert_true(traced_warns(&recording.report, "libbump_malloc.so"));
 }
 
 /* A script that puts its malloc first in LD_PRELOAD, before the recorder's library. */
@@ -272,7 +243,7 @@ static void a_malloc_that_gets_in_first_is_recorded_all_the_same(void **state) {
     record((char *[]){(char[]){"sh"}, (char[]){"-c"}, command, NULL});
     assert_complete();
     assert_int_equal(made(901), 100);
-    assert_true(warns("libbump_malloc.so"));
+    assert_true(traced_warns(&recording.report, "libbump_malloc.so"));
 }
 
 static void a_malloc_of_its_own_is_recorded_or_said(void **state) {
@@ -280,18 +251,18 @@ static void a_malloc_of_its_own_is_recorded_or_said(void **state) {
     record((char *[]){program("own_malloc_wraps"), NULL});
     assert_complete();
     assert_int_equal(made(901), 100);
-    assert_false(warns("its own malloc"));
+    assert_false(traced_warns(&recording.report, "its own malloc"));
     record((char *[]){program("own_malloc_exported"), NULL});
     if (recording.err) {
         assert_int_equal(recording.err, ERR_UNSUPPORTED);
         assert_non_null(strstr(recording.diag.text, "it brings its own malloc; build it with"));
     } else {
-        assert_true(warns("brings its own malloc"));
+        assert_true(traced_warns(&recording.report, "brings its own malloc"));
     }
     record((char *[]){program("own_malloc_hidden"), NULL});
     assert_int_equal(recording.err, ERR_OK);
     assert_int_equal(made(901), 0);
-    assert_true(warns("brings its own malloc"));
+    assert_true(traced_warns(&recording.report, "brings its own malloc"));
 }
 
 static void another_recorder_in_the_chain_is_told(void **state) {
@@ -305,7 +276,7 @@ static void another_recorder_in_the_chain_is_told(void **state) {
     record((char *[]){program("own_malloc_none"), NULL});
     assert_int_equal(recording.err, ERR_OK);
     assert_int_equal(made(901), 100);
-    assert_true(warns("libheaptrack_preload.so"));
+    assert_true(traced_warns(&recording.report, "libheaptrack_preload.so"));
 }
 
 static uint64_t operations_in(enum domain domain) {
@@ -350,8 +321,8 @@ static void an_embedded_interpreter_is_hooked_before_it_starts(void **state) {
         assert_true(operations_in(DOMAIN_RAW) > 10);
         assert_true(operations_in(DOMAIN_C) >= 6);
         assert_int_equal(strncmp(recording.info.program_interpreter, "CPython 3.", 10), 0);
-        assert_true(warns("CPython was loaded by the program"));
-        assert_false(warns("too late"));
+        assert_true(traced_warns(&recording.report, "CPython was loaded by the program"));
+        assert_false(traced_warns(&recording.report, "too late"));
     }
     record_as(RECORD_PYTHON_MALLOC, (char *[]){program("traced_embed"), (char[]){"open"}, library, NULL});
     assert_embedded();
@@ -366,7 +337,7 @@ static void an_interpreter_that_came_unseen_is_told(void **state) {
     record((char *[]){program("traced_embed"), (char[]){"past"}, library, NULL});
     assert_embedded();
     assert_int_equal(operations_in(DOMAIN_OBJ), 0);
-    assert_true(warns("too late"));
+    assert_true(traced_warns(&recording.report, "too late"));
 }
 
 static void a_free_threaded_build_is_told(void **state) {
@@ -374,7 +345,7 @@ static void a_free_threaded_build_is_told(void **state) {
     record((char *[]){program("odd_free_threaded"), NULL});
     assert_int_equal(recording.err, ERR_OK);
     assert_int_equal(made(741), 100);
-    assert_true(warns("free-threaded build"));
+    assert_true(traced_warns(&recording.report, "free-threaded build"));
 }
 
 /* The interpreter that belongs to a directory of libraries, or the system's; NULL after the last. */
@@ -446,10 +417,7 @@ static void every_cpython_is_recorded_as_asked(void **state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 3)
-        return 2;
-    shim_path = argv[1];
-    programs_folder = argv[2];
+    traced_begin(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(edges_of_the_family_are_kept_and_recorded, teardown),
         cmocka_unit_test_teardown(every_age_of_a_process_is_recorded, teardown),

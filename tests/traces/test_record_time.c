@@ -1,27 +1,14 @@
 /* Times of recorded events against what the program's own clock showed. Nothing here depends on how fast anything is.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/support.h"
 #include "tests/traces/record/traced_time.h"
-#include "traces/record/record.h"
+#include "tests/traces/traced.h"
 #include "traces/record/record_time.h"
-#include "traces/tracker.h"
-
-static const char *shim_path;
-static const char *programs_folder;
 
 struct recording {
     struct array_sink heard;
@@ -59,14 +46,6 @@ static void recording_clear(struct recording *recording) {
     free(recording->heard.events);
     free(recording->heard.times_ns);
     trace_info_clear(&recording->info);
-}
-
-static char *program(const char *name) {
-    static char paths[4][4096];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", programs_folder, name);
-    return path;
 }
 
 /* Valid, with a time for every event, none below the one before, none beyond the run. */
@@ -231,10 +210,7 @@ static void without_being_asked_for_there_are_no_times(void **state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 3)
-        return 2;
-    shim_path = argv[1];
-    programs_folder = argv[2];
+    traced_begin(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fine_times_lie_between_the_programs_own_readings),
         cmocka_unit_test(coarse_times_lie_between_the_programs_own_readings),

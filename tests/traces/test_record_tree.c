@@ -1,13 +1,5 @@
 /* Process trees: each process has its trace, begins with what it inherited, and is in the list with how it came and
  * ended. Every event is applied to a tracker, which refuses anything impossible. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -17,13 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/traces/traced.h"
 #include "traces/record/record_tree.h"
-#include "traces/tracker.h"
 
-enum { RUN_MAX = 4096, SIZES = 1024, KEPT = 300, CHILD_BLOCKS = 50, TRACES_MAX = 512 };
-
-static const char *shim_path;
-static const char *programs_folder;
+enum { FIRST_MAX = 8192, SIZES = 1024, KEPT = 300, CHILD_BLOCKS = 50, TRACES_MAX = 512 };
 
 /* One trace as it comes in. */
 struct followed {
@@ -39,7 +28,7 @@ struct followed {
     uint64_t fail_after;
     struct trace_summary summary;
     char end[128];
-    uint64_t first_sizes[2 * RUN_MAX]; /* of the first blocks, in order */
+    uint64_t first_sizes[FIRST_MAX]; /* of the first blocks, in order */
     uint64_t block_count;
 };
 
@@ -59,22 +48,17 @@ static struct forest forest;
 
 static enum err events_follow(void *ctx, const struct event *events, size_t count, struct diag *diag) {
     struct followed *trace = ctx;
-    struct placement placements[RUN_MAX];
-    struct event_block block = {.events = events, .count = count, .first_index = trace->event_count};
-    size_t applied = 0;
     if (trace->fail_after && trace->event_count + count > trace->fail_after)
         return diag_set(diag, ERR_IO, "disk", "no space");
-    if (count > RUN_MAX)
-        return diag_set(diag, ERR_LIMIT, NULL, "a run of %zu events", count);
-    enum err err = tracker_apply(trace->tracker, events, count, placements, &applied);
+    enum err err = traced_follow(trace->tracker, events, count, diag);
     if (err)
-        return tracker_explain(trace->tracker, err, &block, applied, diag);
+        return err;
     for (size_t i = 0; i < count; i++) {
         if (!event_makes_block(events[i].kind))
             continue;
         if (events[i].size_bytes < SIZES)
             trace->size_counts[events[i].size_bytes]++;
-        if (trace->block_count < 2 * RUN_MAX)
+        if (trace->block_count < FIRST_MAX)
             trace->first_sizes[trace->block_count] = events[i].size_bytes;
         trace->block_count++;
     }
@@ -112,7 +96,7 @@ static enum err trace_finish(void *ctx, void *ended, const struct trace_info *in
     trace->is_cut = is_cut;
     trace->summary = *tracker_summary(trace->tracker);
     trace->inherited_blocks = info->capture_inherited_blocks;
-    for (uint64_t i = 0; i < trace->inherited_blocks && i < 2 * RUN_MAX; i++)
+    for (uint64_t i = 0; i < trace->inherited_blocks && i < FIRST_MAX; i++)
         if (trace->first_sizes[i] < SIZES)
             trace->head_sizes[trace->first_sizes[i]]++;
     snprintf(trace->end, sizeof trace->end, "%s", info->capture_end);
@@ -127,14 +111,6 @@ static void trace_discard(void *ctx, void *ended) {
     tracker_destroy(trace->tracker);
     trace->tracker = NULL;
     all->discarded_count++;
-}
-
-static const char *program(const char *name) {
-    static char paths[4][4096];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", programs_folder, name);
-    return path;
 }
 
 static size_t folder_count(const char *path) {
@@ -431,12 +407,9 @@ int main(int count, char **arguments) {
         TREE_TEST(hundreds_of_short_children_are_all_there),
         TREE_TEST(sinks_that_fail_end_recordings_but_no_process),
     };
-    if (count < 3)
-        return 2;
+    traced_begin(count, arguments);
     pthread_t first; /* a sanitizer starts a thread of its own beside the first one */
     if (pthread_create(&first, NULL, thread_end, NULL) == 0)
         pthread_join(first, NULL);
-    shim_path = arguments[1];
-    programs_folder = arguments[2];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
