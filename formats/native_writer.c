@@ -39,7 +39,6 @@ struct native_writer {
     struct events_writer *encoder;
     struct tracker *tracker;
     bool failed;
-    bool is_refused;   /* a check has failed; of the thread that checks */
     bool keeps_drafts; /* a salvage was tried and failed */
 };
 
@@ -188,15 +187,8 @@ static enum err events_check(struct native_writer *writer, const struct event_bl
     return ERR_OK;
 }
 
-static enum err failed_before(const struct native_writer *writer, struct diag *diag) {
-    return diag_set(diag, ERR_USAGE, writer->yaml.path, "writing this trace has failed before");
-}
-
-static enum err sink_check(void *ctx, const struct event *events, const uint64_t *times_ns, size_t count,
-                           struct diag *diag) {
-    struct native_writer *writer = ctx;
-    if (writer->is_refused)
-        return failed_before(writer, diag);
+static enum err events_put(struct native_writer *writer, const struct event *events, const uint64_t *times_ns,
+                           size_t count, struct diag *diag) {
     for (size_t at = 0; at < count;) {
         size_t run = count - at < EVENTS_PER_RUN ? count - at : EVENTS_PER_RUN;
         const struct event_block block = {.events = events + at,
@@ -204,23 +196,23 @@ static enum err sink_check(void *ctx, const struct event *events, const uint64_t
                                           .first_index = tracker_summary(writer->tracker)->event_count,
                                           .times_ns = times_ns ? times_ns + at : NULL};
         enum err err = events_check(writer, &block, diag);
-        writer->is_refused = err != ERR_OK;
         if (err)
             return err;
         at += run;
     }
-    return ERR_OK;
+    uint64_t written = events_writer_count(writer->encoder);
+    enum err err = events_writer_put(writer->encoder, events, times_ns, count, diag);
+    if (!err && events_writer_count(writer->encoder) != written)
+        err = draft_look(&writer->events, diag);
+    return err;
 }
 
 static enum err sink_put_timed(void *ctx, const struct event *events, const uint64_t *times_ns, size_t count,
                                struct diag *diag) {
     struct native_writer *writer = ctx;
     if (writer->failed)
-        return failed_before(writer, diag);
-    uint64_t written = events_writer_count(writer->encoder);
-    enum err err = events_writer_put(writer->encoder, events, times_ns, count, diag);
-    if (!err && events_writer_count(writer->encoder) != written)
-        err = draft_look(&writer->events, diag);
+        return diag_set(diag, ERR_USAGE, writer->yaml.path, "writing this trace has failed before");
+    enum err err = events_put(writer, events, times_ns, count, diag);
     writer->failed = err != ERR_OK;
     return err;
 }
@@ -232,7 +224,7 @@ static enum err sink_put(void *ctx, const struct event *events, size_t count, st
 static enum err sink_flush(void *ctx, struct diag *diag) {
     struct native_writer *writer = ctx;
     if (writer->failed)
-        return failed_before(writer, diag);
+        return diag_set(diag, ERR_USAGE, writer->yaml.path, "writing this trace has failed before");
     enum err err = events_writer_flush(writer->encoder, diag);
     if (!err)
         err = draft_look(&writer->events, diag);
@@ -246,12 +238,8 @@ static void sink_press(void *ctx, bool is_late) {
 }
 
 struct event_sink native_writer_sink(struct native_writer *writer) {
-    return (struct event_sink){.ctx = writer,
-                               .check = sink_check,
-                               .put = sink_put,
-                               .put_timed = sink_put_timed,
-                               .flush = sink_flush,
-                               .press = sink_press};
+    return (struct event_sink){
+        .ctx = writer, .put = sink_put, .put_timed = sink_put_timed, .flush = sink_flush, .press = sink_press};
 }
 
 /* The whole text of the description under way; what was there before is replaced. */
@@ -323,8 +311,8 @@ static enum err drafts_finish(struct native_writer *writer, const struct trace_i
 enum err native_writer_finish(struct native_writer *writer, const struct trace_info *info, struct diag *diag) {
     char sha256[SHA256_TEXT_BYTES];
     uint64_t bytes = 0;
-    if (writer->failed || writer->is_refused)
-        return failed_before(writer, diag);
+    if (writer->failed)
+        return diag_set(diag, ERR_USAGE, writer->yaml.path, "writing this trace has failed before");
     writer->failed = true;
     enum err err = events_writer_finish(writer->encoder, sha256, &bytes, diag);
     return err ? err : drafts_finish(writer, info, sha256, bytes, diag);

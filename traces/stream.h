@@ -38,12 +38,6 @@ struct event_source {
 
 struct event_sink {
     void *ctx;
-    /**
-     * Looks whether the trace goes on with these events, before they are put; NULL: every trace will do. Called in the
-     * order of the events, but in another thread than put, perhaps, and any number of events ahead of it. After a
-     * failure the sink takes nothing more.
-     */
-    enum err (*check)(void *ctx, const struct event *events, const uint64_t *times_ns, size_t count, struct diag *diag);
     /** Takes a copy of all `count` events or fails; after a failure the sink takes nothing more. */
     enum err (*put)(void *ctx, const struct event *events, size_t count, struct diag *diag);
     /**
@@ -62,23 +56,11 @@ struct event_sink {
 };
 
 /** Puts events, with their times where there are any (times_ns not NULL) and the sink keeps them. */
-static inline enum err event_sink_check(const struct event_sink *sink, const struct event *events,
-                                        const uint64_t *times_ns, size_t count, struct diag *diag) {
-    return sink->check ? sink->check(sink->ctx, events, times_ns, count, diag) : ERR_OK;
-}
-
-/** Puts events that have been checked. */
-static inline enum err event_sink_put_checked(const struct event_sink *sink, const struct event *events,
-                                              const uint64_t *times_ns, size_t count, struct diag *diag) {
+static inline enum err event_sink_put(const struct event_sink *sink, const struct event *events,
+                                      const uint64_t *times_ns, size_t count, struct diag *diag) {
     if (times_ns && sink->put_timed)
         return sink->put_timed(sink->ctx, events, times_ns, count, diag);
     return sink->put(sink->ctx, events, count, diag);
-}
-
-static inline enum err event_sink_put(const struct event_sink *sink, const struct event *events,
-                                      const uint64_t *times_ns, size_t count, struct diag *diag) {
-    enum err err = event_sink_check(sink, events, times_ns, count, diag);
-    return err ? err : event_sink_put_checked(sink, events, times_ns, count, diag);
 }
 
 #endif

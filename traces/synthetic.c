@@ -165,7 +165,8 @@ static uint64_t size_draw(struct synthesis *synthesis) {
 
 static void run_flush(struct synthesis *synthesis) {
     if (synthesis->run_count && !synthesis->err)
-        synthesis->err = event_sink_put(synthesis->sink, synthesis->run, NULL, synthesis->run_count, synthesis->diag);
+        synthesis->err =
+            synthesis->sink->put(synthesis->sink->ctx, synthesis->run, synthesis->run_count, synthesis->diag);
     synthesis->run_count = 0;
 }
 

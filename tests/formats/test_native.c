@@ -72,7 +72,7 @@ static void trace_write(const struct place *place, size_t count) {
     struct event_sink sink = native_writer_sink(writer);
     for (size_t at = 0; at < count;) {
         size_t run = count - at < 1700 ? count - at : 1700;
-        assert_int_equal(event_sink_put(&sink, place->events + at, NULL, run, NULL), ERR_OK);
+        assert_int_equal(sink.put(sink.ctx, place->events + at, run, NULL), ERR_OK);
         at += run;
     }
     assert_int_equal(native_writer_finish(writer, &info, NULL), ERR_OK);
@@ -148,8 +148,7 @@ static void what_is_written_in_haste_reads_the_same(void **state) {
     struct event_sink sink = native_writer_sink(writer);
     for (size_t member = 0; member < MEMBERS; member++) {
         sink.press(sink.ctx, member > 0);
-        assert_int_equal(event_sink_put(&sink, place->events + member * COUNT / MEMBERS, NULL, COUNT / MEMBERS, NULL),
-                         ERR_OK);
+        assert_int_equal(sink.put(sink.ctx, place->events + member * COUNT / MEMBERS, COUNT / MEMBERS, NULL), ERR_OK);
         assert_int_equal(sink.flush(sink.ctx, NULL), ERR_OK);
     }
     assert_int_equal(native_writer_finish(writer, &info, NULL), ERR_OK);
@@ -274,14 +273,14 @@ static void what_was_written_before_a_failure_becomes_a_whole_trace(void **state
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
         enum err err = ERR_OK;
         for (size_t at = 0; at < COUNT && !err; at += 100) {
-            err = event_sink_put(&sink, place->events + at, NULL, 100, NULL);
+            err = sink.put(sink.ctx, place->events + at, 100, NULL);
             if (!err)
                 err = sink.flush(sink.ctx, NULL);
         }
         if (!err)
             err = native_writer_finish(writer, &info, NULL);
         assert_int_equal(err, ERR_IO);
-        assert_int_equal(event_sink_put(&sink, place->events, NULL, 1, NULL), ERR_USAGE);
+        assert_int_equal(sink.put(sink.ctx, place->events, 1, NULL), ERR_USAGE);
         err = native_writer_salvage(writer, &info, &event_count, NULL);
         assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
         assert_true(err == ERR_OK || event_count == 0);
@@ -317,7 +316,7 @@ static void writer_destroyed_early_leaves_nothing(void **state) {
     unlink(place->events_gz);
     assert_int_equal(native_writer_create(place->yaml, NULL, &writer, NULL), ERR_OK);
     struct event_sink sink = native_writer_sink(writer);
-    assert_int_equal(event_sink_put(&sink, place->events, NULL, COUNT, NULL), ERR_OK);
+    assert_int_equal(sink.put(sink.ctx, place->events, COUNT, NULL), ERR_OK);
     native_writer_destroy(writer);
     assert_int_equal(files_count(place), 0);
 }
@@ -333,9 +332,9 @@ static void invalid_event_is_refused_and_leaves_nothing(void **state) {
     unlink(place->events_gz);
     assert_int_equal(native_writer_create(place->yaml, NULL, &writer, NULL), ERR_OK);
     struct event_sink sink = native_writer_sink(writer);
-    assert_int_equal(event_sink_put(&sink, bad, NULL, 3, &diag), ERR_INVALID);
+    assert_int_equal(sink.put(sink.ctx, bad, 3, &diag), ERR_INVALID);
     assert_non_null(strstr(diag.text, "event 2"));
-    assert_int_equal(event_sink_put(&sink, bad, NULL, 1, &diag), ERR_USAGE);
+    assert_int_equal(sink.put(sink.ctx, bad, 1, &diag), ERR_USAGE);
     assert_int_equal(native_writer_finish(writer, &(struct trace_info){0}, &diag), ERR_USAGE);
     native_writer_destroy(writer);
     assert_int_equal(files_count(place), 0);
@@ -355,7 +354,7 @@ static void full_disk_is_an_error_and_leaves_nothing(void **state) {
     tight.rlim_cur = 300;
     assert_int_equal(native_writer_create(place->yaml, NULL, &writer, NULL), ERR_OK);
     struct event_sink sink = native_writer_sink(writer);
-    assert_int_equal(event_sink_put(&sink, place->events, NULL, COUNT, NULL), ERR_OK);
+    assert_int_equal(sink.put(sink.ctx, place->events, COUNT, NULL), ERR_OK);
     setrlimit(RLIMIT_FSIZE, &tight);
     enum err err = native_writer_finish(writer, &(struct trace_info){0}, &diag);
     setrlimit(RLIMIT_FSIZE, &before);

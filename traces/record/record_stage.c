@@ -52,7 +52,7 @@ static void run_push(const struct stage_run *run, bool is_late) {
         stage->sink.press(stage->sink.ctx, is_late);
     stage->is_late = is_late;
     const uint64_t *times_ns = run->is_timed ? run->times_ns : NULL;
-    enum err err = run->count          ? event_sink_put_checked(&stage->sink, run->events, times_ns, run->count, &diag)
+    enum err err = run->count          ? event_sink_put(&stage->sink, run->events, times_ns, run->count, &diag)
                    : stage->sink.flush ? stage->sink.flush(stage->sink.ctx, &diag)
                                        : ERR_OK;
     if (!err)
@@ -200,9 +200,8 @@ static enum err run_queue_timed(void *ctx, const struct event *events, const uin
     struct stage *stage = ctx;
     struct stage_queue *queue = stage->queue;
     assert(count <= STAGE_RUN_EVENTS);
-    enum err unfit = count ? event_sink_check(&stage->sink, events, times_ns, count, diag) : ERR_OK;
     pthread_mutex_lock(&queue->mutex);
-    enum err err = unfit ? unfit : error_tell(stage, diag);
+    enum err err = error_tell(stage, diag);
     if (!err) {
         struct stage_run *run = run_take(queue);
         if (count)

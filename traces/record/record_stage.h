@@ -3,8 +3,7 @@
  *
  * Compressing events costs more than putting them into order; so that the rings are emptied in time, the side that
  * drains only queues, and a second thread pushes into the real sink. The queue is bounded: when the sink is too slow
- * for long, the drain waits, and the program with it; nothing is dropped. Events are checked (struct event_sink) by the
- * side that queues, which has more time to spare.
+ * for long, the drain waits, and the program with it; nothing is dropped.
  */
 #ifndef MMREPLAY_TRACES_RECORD_RECORD_STAGE_H
 #define MMREPLAY_TRACES_RECORD_RECORD_STAGE_H
