@@ -120,7 +120,11 @@ static enum err ops_compile(struct compiler *compiler, const struct event_source
     }
 }
 
-enum { SEALS = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK };
+/*
+ * F_SEAL_WRITE would be as good, but it fails (EBUSY) while the kernel itself holds one of the pages, as its migration
+ * and reclaim do now and then. There is no writable mapping that would go on under this one: all was written by write().
+ */
+enum { SEALS = F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK };
 
 static enum err samples_write(struct compiler *compiler, struct program_header *header, struct diag *diag) {
     struct sample_list list = {0};

@@ -127,6 +127,8 @@ static void a_worker_opens_what_was_compiled(void **state) {
     const struct event event = {.kind = EVENT_MALLOC, .size_bytes = 1};
     struct program program = program_of(&event, 1, 0);
     struct program again;
+    assert_int_equal(pwrite(program.fd, "x", 1, 0), -1);
+    assert_ptr_equal(mmap(NULL, 1, PROT_WRITE, MAP_SHARED, program.fd, 0), MAP_FAILED);
     assert_int_equal(program_open(dup(program.fd), &again, NULL), ERR_OK);
     assert_int_equal(again.ops[0], program.ops[0]);
     program_close(&again);
@@ -141,7 +143,7 @@ static void a_file_that_is_no_program_is_refused(void **state) {
     int fd = memfd_create("junk", MFD_ALLOW_SEALING | MFD_CLOEXEC);
     assert_int_equal(write(fd, page, sizeof page), sizeof page);
     assert_int_equal(program_open(dup(fd), &program, &diag), ERR_INVALID); /* not sealed */
-    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK), 0);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK), 0);
     assert_int_equal(program_open(fd, &program, &diag), ERR_INVALID); /* no header */
     assert_int_equal(program_open(open("/dev/null", O_RDONLY), &program, &diag), ERR_INVALID);
 }
