@@ -274,3 +274,25 @@ END
     [ "$status" -eq 2 ] || skip "such a one may open it here"
     [[ "$errors" == *"does it run as another user"* ]]
 }
+
+@test "a program cannot cut the recorder's memory" {
+    run_split record -o cut.yaml -- sh -c ': >"$MMREPLAY_RECORD"; [ $? -ne 0 ] && ls / >/dev/null'
+    [ "$status" -ne 135 ]
+    run_split check cut.yaml
+    [ "$status" -eq 0 ]
+}
+
+@test "a recorder whose children's ends are ignored sees the program's end, and leaves it its own way" {
+    for mode in "" --follow; do
+        run timeout 60 python3 -c '
+import os, signal, sys
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+os.execv(sys.argv[1], sys.argv[1:])
+' "$MMREPLAY" record $mode -o orphan.yaml -- python3 -c '
+import signal
+print("ignored" if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN else "taken")
+'
+        [ "$status" -eq 0 ]
+        [[ "$output" == *ignored* ]]
+    done
+}

@@ -167,6 +167,12 @@ static void memory_that_the_program_overwrote_is_an_error(void **state) {
     stamp_put(bench, 0, (uint64_t)1 << 30);
     assert_int_equal(passes_run(bench, true), ERR_CHILD);
     bench_destroy(bench);
+    bench = bench_create();
+    stamp_put(bench, 0, 0);
+    stamp_put(bench, 0, 5);
+    stamp_put(bench, 1, 5); /* one number twice */
+    assert_int_equal(passes_run(bench, true), ERR_CHILD);
+    bench_destroy(bench);
 }
 
 /* The namer: what it says about pointers that do not add up. */

@@ -9,7 +9,7 @@
 
 enum { POLL_NS = 10 * 1000 * 1000 };
 
-static const int guarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH};
+static const int guarded[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH, SIGCHLD};
 enum { GUARDED_COUNT = sizeof guarded / sizeof guarded[0] };
 
 /* All that the handlers read or write is lock-free and of one word. */
@@ -90,14 +90,15 @@ static bool was_ignored(int number) {
 }
 
 /* What was ignored stays so (nohup), but for SIGINT: a shell script's background jobs begin with it ignored, and kill
- * -INT is how such a recording is ended. */
+ * -INT is how such a recording is ended; and for SIGCHLD: ignored, it would have the kernel forget how children end. */
 static void handlers_install(void) {
-    static void (*const handlers[GUARDED_COUNT])(int) = {interrupt_handle, quit_handle,    terminate_handle,
-                                                         hangup_handle,    forward_handle, forward_handle};
+    static void (*const handlers[GUARDED_COUNT])(int) = {
+        interrupt_handle, quit_handle, terminate_handle, hangup_handle, forward_handle, forward_handle, SIG_DFL};
     for (int i = 0; i < GUARDED_COUNT; i++) {
         sigaction(guarded[i], NULL, &guard.before[i]);
         bool is_forwarded_only = handlers[i] == forward_handle;
-        if (guarded[i] != SIGINT && (was_ignored(guarded[i]) || (is_forwarded_only && guard.terminal_fd < 0)))
+        bool is_ours = guarded[i] == SIGINT || guarded[i] == SIGCHLD;
+        if (!is_ours && (was_ignored(guarded[i]) || (is_forwarded_only && guard.terminal_fd < 0)))
             continue;
         handler_set(guarded[i], handlers[i]);
     }

@@ -110,6 +110,11 @@ static enum err window_sweep(struct merge *merge, struct diag *diag) {
     return ERR_OK;
 }
 
+static enum err overwritten(struct diag *diag) {
+    return diag_set(diag, ERR_CHILD, NULL,
+                    "the program has overwritten the recorder's shared memory; the recording cannot go on");
+}
+
 static enum err record_place(struct merge *merge, const struct merged_record *record, uint64_t distance,
                              struct diag *diag) {
     if (distance == 0) {
@@ -122,14 +127,12 @@ static enum err record_place(struct merge *merge, const struct merged_record *re
     if (window_reserve(merge, distance))
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory while putting %" PRIu64 " records into order",
                         merge->window_count);
-    merge->window[(merge->next + distance) & merge->window_mask] = *record;
+    struct merged_record *place = &merge->window[(merge->next + distance) & merge->window_mask];
+    if (place->what) /* a number is given out once */
+        return overwritten(diag);
+    *place = *record;
     merge->window_count++;
     return ERR_OK;
-}
-
-static enum err overwritten(struct diag *diag) {
-    return diag_set(diag, ERR_CHILD, NULL,
-                    "the program has overwritten the recorder's shared memory; the recording cannot go on");
 }
 
 /* Handles the record at the ring's tail; *taken tells whether the tail may move on. */

@@ -30,25 +30,37 @@ static uint64_t ring_bytes_of(const struct record_options *options) {
     return bytes;
 }
 
+/* Sealed: whoever has the descriptor, and be it the program itself, would kill the recorder by cutting the file. */
+enum err session_memory_create(const char *name, uint64_t bytes, int *fd, void **memory, struct diag *diag) {
+    int made = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (made < 0)
+        return diag_errno(diag, ERR_IO, NULL, "cannot make shared memory");
+    void *mapped = MAP_FAILED;
+    if (ftruncate(made, (off_t)bytes) == 0 && fcntl(made, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
+        mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, made, 0);
+    if (mapped == MAP_FAILED) {
+        diag_errno(diag, ERR_IO, NULL,
+                   errno == EFBIG ? "cannot map the shared memory (the limit on file sizes, ulimit -f, counts for it)"
+                                  : "cannot map the shared memory");
+        close(made);
+        return ERR_IO;
+    }
+    *fd = made;
+    *memory = mapped;
+    return ERR_OK;
+}
+
 enum err session_create(const struct record_options *options, struct record_session *out, struct diag *diag) {
     if (options->ring_bytes > RECORD_RING_BYTES_MOST || options->ring_count > RECORD_RING_COUNT_MAX)
         return diag_set(diag, ERR_USAGE, NULL, "rings are at most 1 GiB, and at most %d", RECORD_RING_COUNT_MAX);
     uint32_t ring_count = options->ring_count ? options->ring_count : RECORD_RING_COUNT_DEFAULT;
     uint64_t ring_bytes = ring_bytes_of(options);
     uint64_t bytes = record_header_bytes() + ring_count * ring_bytes;
-    int fd = memfd_create("mmreplay-record", MFD_CLOEXEC);
-    if (fd < 0)
-        return diag_errno(diag, ERR_IO, NULL, "cannot make shared memory");
-    void *memory = MAP_FAILED;
-    if (ftruncate(fd, (off_t)bytes) == 0)
-        memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-    if (memory == MAP_FAILED) {
-        diag_errno(diag, ERR_IO, NULL,
-                   errno == EFBIG ? "cannot map the shared memory (the limit on file sizes, ulimit -f, counts for it)"
-                                  : "cannot map the shared memory");
-        close(fd);
-        return ERR_IO;
-    }
+    int fd;
+    void *memory;
+    enum err err = session_memory_create("mmreplay-record", bytes, &fd, &memory, diag);
+    if (err)
+        return err;
     struct record_shared *shared = memory;
     shared->magic = RECORD_MAGIC;
     shared->shared_bytes = sizeof *shared;
@@ -125,6 +137,7 @@ static enum err environment_make(struct record_session *session, const char *shi
 static void child_run(struct record_session *session, char *const *argv, char *const *environment, int report_fd) {
     signal(SIGINT, guard_keeps_ignored(SIGINT) ? SIG_IGN : SIG_DFL);
     signal(SIGQUIT, guard_keeps_ignored(SIGQUIT) ? SIG_IGN : SIG_DFL);
+    signal(SIGCHLD, guard_keeps_ignored(SIGCHLD) ? SIG_IGN : SIG_DFL);
     signal(SIGXFSZ, SIG_DFL); /* ignored by the tool, which wants an error instead */
     if (guard_wants_group())
         setpgid(0, 0);
@@ -216,8 +229,9 @@ void session_reap_rings(struct record_session *session) {
             continue;
         if (syscall(SYS_tgkill, session->pid, tid, 0) == 0 || errno != ESRCH)
             continue;
-        atomic_store(&control->owner_tid, 0);
-        atomic_store(&control->state, RING_FREE);
+        /* It may have given its ring back, and another thread have claimed it, before it ended. */
+        if (atomic_compare_exchange_strong(&control->owner_tid, &tid, 0))
+            atomic_store(&control->state, RING_FREE);
     }
 }
 

@@ -28,6 +28,12 @@ struct record_session {
     time_t started; /**< when the session was made */
 };
 
+/**
+ * Memory that can be shared by its descriptor, zeroed, mapped, and of this size for ever.
+ * @param fd, memory the caller's to close and to unmap. @return ERR_OK, ERR_IO.
+ */
+enum err session_memory_create(const char *name, uint64_t bytes, int *fd, void **memory, struct diag *diag);
+
 /** @return ERR_OK, ERR_USAGE (ring settings), ERR_IO. */
 enum err session_create(const struct record_options *options, struct record_session *out, struct diag *diag);
 

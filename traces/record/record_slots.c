@@ -19,14 +19,10 @@ enum {
 };
 
 static enum err control_create(struct slots *slots, struct diag *diag) {
-    slots->fd = memfd_create("mmreplay-control", MFD_CLOEXEC);
-    if (slots->fd < 0)
-        return diag_errno(diag, ERR_IO, NULL, "cannot make shared memory");
-    void *memory = MAP_FAILED;
-    if (ftruncate(slots->fd, sizeof *slots->control) == 0)
-        memory = mmap(NULL, sizeof *slots->control, PROT_READ | PROT_WRITE, MAP_SHARED, slots->fd, 0);
-    if (memory == MAP_FAILED)
-        return diag_errno(diag, ERR_IO, NULL, "cannot map the shared memory");
+    void *memory;
+    enum err err = session_memory_create("mmreplay-control", sizeof *slots->control, &slots->fd, &memory, diag);
+    if (err)
+        return err;
     slots->control = memory;
     slots->control->magic = RECORD_CONTROL_MAGIC;
     slots->control->control_bytes = sizeof *slots->control;
@@ -51,6 +47,7 @@ enum err slots_create(const struct record_options *options, struct slots **out, 
     if (!slots)
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     slots->options = options;
+    slots->fd = -1;
     slots->file_limit = getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur > UINT32_MAX ? 0 : (uint32_t)limit.rlim_cur;
     enum err err = control_create(slots, diag);
     if (!err)
