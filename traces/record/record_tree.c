@@ -273,7 +273,7 @@ static enum err image_over(void *ctx, struct recorded_process *process, struct d
     if (!row)
         return ERR_NOMEM;
     bounds_describe(&tree->bounds, process->is_late, false, end, sizeof end);
-    strcat(end, "exec");
+    snprintf(end + strlen(end), sizeof end - strlen(end), "exec");
     enum err err = process_trace_end(process, end, keeps, &tree->host, row, diag);
     row->end_us = now_us(tree);
     tree->report->event_count += keeps ? row->event_count : 0;
@@ -514,13 +514,13 @@ static bool inheritance_take(struct record_tree *tree, struct recorded_process *
 
 static const char *end_text(const struct record_tree *tree, const struct recorded_process *process, char *buffer,
                             size_t buffer_bytes) {
+    char status[64];
+    const char *end = process->has_status  ? record_end_text(process->wait_status, status, sizeof status)
+                      : process->has_ended ? "ended, nobody knows how"
+                                           : "it ran on";
     bounds_describe(&tree->bounds, process->is_late, !process->has_status, buffer, buffer_bytes);
     size_t length = strlen(buffer);
-    if (process->has_status)
-        record_end_text(process->wait_status, buffer + length, buffer_bytes - length);
-    else
-        snprintf(buffer + length, buffer_bytes - length, "%s",
-                 process->has_ended ? "ended, nobody knows how" : "it ran on");
+    snprintf(buffer + length, buffer_bytes - length, "%s", end);
     return buffer;
 }
 
