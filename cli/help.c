@@ -1,17 +1,14 @@
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/arguments.h"
-#include "core/base/units.h"
+#include "cli/terminal.h"
+#include "core/base/utf8.h"
 
-enum { HELP_INDENT = 2, HELP_COLUMN = 28, WIDTH_DEFAULT = 100, WIDTH_MIN = 60, WIDTH_MAX = 120 };
+enum { HELP_INDENT = 2, HELP_COLUMN = 28, WIDTH_MAX = 100 };
 
 static size_t help_width(void) {
-    const char *columns = getenv("COLUMNS");
-    uint64_t width;
-    if (!columns || units_parse_u64(columns, &width) || width < WIDTH_MIN)
-        return WIDTH_DEFAULT;
-    return width < WIDTH_MAX ? (size_t)width : WIDTH_MAX;
+    size_t width = terminal_width();
+    return width < WIDTH_MAX ? width : WIDTH_MAX;
 }
 
 /* Prints `text` wrapped to the width, every line after the first indented by `column`; the cursor is at `column`. */
@@ -42,11 +39,12 @@ static void wrapped_print(FILE *out, const char *text, size_t column) {
 }
 
 static void row_print(FILE *out, const char *left, const char *right) {
-    int printed = fprintf(out, "%*s%s", HELP_INDENT, "", left);
-    if (printed + 2 > HELP_COLUMN)
+    int column = HELP_INDENT + (int)utf8_columns(left);
+    fprintf(out, "%*s%s", HELP_INDENT, "", left);
+    if (column + 2 > HELP_COLUMN)
         fprintf(out, "\n%*s", HELP_COLUMN, "");
     else
-        fprintf(out, "%*s", HELP_COLUMN - printed, "");
+        fprintf(out, "%*s", HELP_COLUMN - column, "");
     wrapped_print(out, right, HELP_COLUMN);
 }
 

@@ -68,7 +68,10 @@ void streams_hold(void) {
 int output_finish(int code) {
     int failed = ferror(stdout);
     errno = 0;
-    if (fclose(stdout) || failed)
-        return message_failure("cannot write the output: %s", strerror(errno ? errno : EIO));
-    return code;
+    failed |= fclose(stdout);
+    if (!failed || code == EXIT_CODE_FAILURE)
+        return code;
+    /* What was refused before the end is not known any more. */
+    return errno ? message_failure("cannot write the output: %s", strerror(errno))
+                 : message_failure("cannot write the output");
 }

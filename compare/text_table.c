@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/utf8.h"
+
 enum { CELL_BYTES = 64, COLUMNS_MAX = 128, GAP = 2 };
 
 struct table_row {
@@ -79,19 +81,11 @@ void text_table_span(struct text_table *table, const char *text) {
     table->rows[table->row_count - 1].span = text;
 }
 
-/* Columns that a text takes: one a code point, as all that is printed in tables does. */
-static size_t text_columns(const char *text) {
-    size_t columns = 0;
-    for (; *text; text++)
-        columns += ((unsigned char)*text & 0xc0) != 0x80;
-    return columns;
-}
-
 static void widths_measure(const struct text_table *table, size_t widths[COLUMNS_MAX]) {
     memset(widths, 0, COLUMNS_MAX * sizeof *widths);
     for (size_t row = 0; row < table->row_count; row++)
         for (size_t column = 0; column < table->columns; column++) {
-            size_t length = text_columns(table->rows[row].cells[column]);
+            size_t length = utf8_columns(table->rows[row].cells[column]);
             if (length > widths[column])
                 widths[column] = length;
         }
@@ -117,7 +111,7 @@ static size_t block_end(const struct text_table *table, const size_t *widths, si
 static void row_print(const struct text_table *table, const struct table_row *row, const size_t *widths, size_t from,
                       size_t to, size_t width, FILE *out) {
     char lead[CELL_BYTES + 64];
-    snprintf(lead, sizeof lead, "%s%*s", row->cells[0], (int)(widths[0] - text_columns(row->cells[0])), "");
+    snprintf(lead, sizeof lead, "%s%*s", row->cells[0], (int)(widths[0] - utf8_columns(row->cells[0])), "");
     if (row->span) {
         snprintf(lead + strlen(lead), sizeof lead - strlen(lead), "%*s", GAP, "");
         if (from == 1)
@@ -129,7 +123,7 @@ static void row_print(const struct text_table *table, const struct table_row *ro
         last--;
     fprintf(out, "%s", last > from ? lead : row->cells[0]);
     for (size_t column = from; column < last; column++) {
-        size_t pad = table->left[column] ? 0 : widths[column] - text_columns(row->cells[column]);
+        size_t pad = table->left[column] ? 0 : widths[column] - utf8_columns(row->cells[column]);
         fprintf(out, "%*s%s", (int)(GAP + pad), "", row->cells[column]);
     }
     fputc('\n', out);

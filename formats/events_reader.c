@@ -414,9 +414,13 @@ static enum err reader_fail(struct events_reader *reader, enum err err, struct d
     bool damaged = err == ERR_FORMAT || err == ERR_TRUNCATED;
     if (damaged) {
         size_t used = strlen(fault->text);
-        snprintf(fault->text + used, sizeof fault->text - used,
-                 "; %" PRIu64 " whole members before it (%s events) can be salvaged by 'mmreplay check --repair'",
-                 reader->done.member_count, units_format_count(reader->done.event_count, count));
+        if (reader->done.member_count)
+            snprintf(fault->text + used, sizeof fault->text - used,
+                     "; %" PRIu64 " whole members before it (%s events) can be salvaged by 'mmreplay check --repair'",
+                     reader->done.member_count, units_format_count(reader->done.event_count, count));
+        else
+            snprintf(fault->text + used, sizeof fault->text - used,
+                     "; 0 whole members before it: nothing can be salvaged");
     }
     if (damaged && reader->whole && reader->expected_sha256 && !events_input_drain(&reader->input, sha256, NULL) &&
         strcmp(sha256, reader->expected_sha256) != 0) {

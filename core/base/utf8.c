@@ -24,6 +24,13 @@ size_t utf8_decode(const char *text, uint32_t *point) {
     return length;
 }
 
+size_t utf8_columns(const char *text) {
+    size_t columns = 0;
+    for (; *text; text++)
+        columns += ((unsigned char)*text & 0xc0) != 0x80;
+    return columns;
+}
+
 bool utf8_is_printable(uint32_t point) {
     if (point < 0x20 || (point >= 0x7f && point < 0xa0))
         return false;

@@ -11,6 +11,9 @@
 /** Decodes the code point at `text` (NUL-terminated, not at its end). @return its length in bytes, 0 when malformed. */
 size_t utf8_decode(const char *text, uint32_t *point);
 
+/** How many columns valid UTF-8 takes, where every code point takes one. */
+size_t utf8_columns(const char *text);
+
 /** True for what may stand unescaped in a YAML scalar, in all readers' view: no controls, line breaks, byte order mark.
  */
 bool utf8_is_printable(uint32_t point);

@@ -152,7 +152,7 @@ refused() {
     [ "$status" -eq 0 ]
     [[ "${lines[0]}" == "n?[31mame" ]]
     [[ "$output" == *"two lines"* ]]
-    ! grep -q $'\033' <<<"$output"
+    [[ "$output" != *$'\033'* ]]
     refused $'mmreplay: no?[2Jsuch file: cannot open' info $'no\033[2Jsuch\nfile'
 }
 
@@ -175,6 +175,15 @@ refused() {
     [ "$status" -eq 0 ]
     run_split check -q alone.yaml
     [ "$status" -eq 0 ]
+}
+
+@test "of a trace cut in its first member check promises nothing" {
+    sed 's/^  file: .*/  file: short.events.gz/' "$SAMPLES"/git.yaml >short.yaml
+    head -c 1000 "$SAMPLES"/git.events.gz >short.events.gz
+    run_split check short.yaml
+    [ "$status" -eq 1 ]
+    [[ "$errors" == *"0 whole members before it: nothing can be salvaged"* ]]
+    refused "there is nothing to keep" check --repair -o mended.yaml short.yaml
 }
 
 @test "check --repair refuses what it cannot do, with exit code 2" {

@@ -83,7 +83,18 @@ setup() {
     done
 }
 
-@test "help on a narrow terminal stays within it" {
+@test "help on a terminal stays within it" {
+    command -v script >/dev/null || skip "no script(1)"
+    run env -u COLUMNS script -qec "stty cols 72; '$MMREPLAY' check --help" /dev/null
+    [ "$status" -eq 0 ]
+    [ "${#lines[@]}" -gt 20 ]
+    for line in "${lines[@]}"; do
+        line=${line%$'\r'}
+        [[ "$line" == *"mmreplay check "* ]] || [ "${#line}" -le 74 ] # examples are lines to copy
+    done
+}
+
+@test "help where COLUMNS says so stays within it" {
     COLUMNS=70 run_split check --help
     [ "$status" -eq 0 ]
     while IFS= read -r line; do
@@ -98,8 +109,30 @@ setup() {
     [[ "$output" == "mmreplay: cannot write the output: No space left on device" ]]
 }
 
+@test "an output that cannot be written is told once" {
+    [ -w /dev/full ] || skip "no /dev/full here"
+    for command in "info --json -" info "info --summary"; do
+        # shellcheck disable=SC2016,SC2086 # for the inner shell; words
+        run bash -c '"$MMREPLAY" $1 "$SAMPLES/git.yaml" >/dev/full' sh "$command"
+        [ "$status" -eq 2 ]
+        [ "${#lines[@]}" -eq 1 ]
+        [[ "$output" == "mmreplay: cannot write the output"* ]]
+        [[ "$output" != *"Input/output error"* ]]
+    done
+}
+
+@test "the help of every command has its texts in one column" {
+    for command in replay record info check generate allocators; do
+        run_split "$command" --help
+        [ "$status" -eq 0 ]
+        sed -n 's/…/./g; /^options:$/,$p' <<<"$output" | grep -E '^ {2,6}-[^ ].*[^ ] {2,}[^ ]' >"$BATS_TEST_TMPDIR/options"
+        [ "$(grep -cvE '^.{26}  [^ ]' "$BATS_TEST_TMPDIR/options")" -eq 0 ]
+    done
+}
+
 @test "COLUMNS=0 is as good as no COLUMNS, and the help lists no exit code that no command gives" {
     run_split --help
+    [ "$status" -eq 0 ]
     plain=$output
     [[ "$plain" != *"3 inconclusive"* ]]
     COLUMNS=0 run_split --help

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "tests/traces/traced.h"
-#include "traces/record/record_guard.h"
 
 enum { LARGE_FIRST = 77777, LARGE_LAST = 400000 };
 
@@ -410,45 +409,6 @@ static void a_shim_path_with_blanks_and_colons_works(void **state) {
     rmdir(folder);
 }
 
-static pid_t sleeper_start(void) {
-    int ready[2];
-    char byte;
-    assert_int_equal(pipe(ready), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        signal(SIGINT, SIG_DFL);
-        signal(SIGTERM, SIG_DFL);
-        signal(SIGHUP, SIG_DFL);
-        (void)!write(ready[1], "", 1);
-        sleep(20);
-        _exit(0);
-    }
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    close(ready[0]);
-    close(ready[1]);
-    return pid;
-}
-
-/* The program is under way before its number is known here: what is sent meanwhile must not be lost. */
-static void a_signal_from_before_there_was_a_program_reaches_it(void **state) {
-    (void)state;
-    static const struct {
-        int number;
-        int count; /* the first SIGINT is the recorder's */
-    } sent[] = {{SIGTERM, 1}, {SIGHUP, 1}, {SIGINT, 2}};
-    for (size_t i = 0; i < sizeof sent / sizeof sent[0]; i++) {
-        int status = 0;
-        guard_begin();
-        for (int j = 0; j < sent[i].count; j++)
-            raise(sent[i].number);
-        guard_watch(sleeper_start());
-        assert_true(guard_wait(&status));
-        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == sent[i].number);
-        assert_int_equal(guard_signal(), sent[i].number);
-        guard_end();
-    }
-}
-
 static const char python_script[] = "import json, threading\n"
                                     "def work():\n"
                                     "    for i in range(2000): json.loads(json.dumps({'a': [i] * 20, 'b': str(i)}))\n"
@@ -516,7 +476,6 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_recorder_that_is_killed_does_not_hold_the_program),
         cmocka_unit_test(a_shim_path_with_blanks_and_colons_works),
         cmocka_unit_test(cpython_is_recorded_in_its_three_domains),
-        cmocka_unit_test(a_signal_from_before_there_was_a_program_reaches_it),
         cmocka_unit_test(hooks_that_the_interpreter_dropped_are_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
