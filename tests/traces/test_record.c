@@ -162,7 +162,10 @@ static void threads_killed_in_the_middle_leave_a_valid_trace(void **state) {
     for (int run = 0; run < 5; run++) {
         struct recording recording = {0};
         char command[8192];
-        snprintf(command, sizeof command, "(sleep 0.2; kill -9 $$) & exec %s 4 100000000", program("traced_handoff"));
+        snprintf(command, sizeof command,
+                 "(until set -- /proc/$$/task/*; [ $# -eq 5 ]; do sleep 0.01; done; sleep 0.2; kill -9 $$) & "
+                 "exec %s 4 100000000",
+                 program("traced_handoff"));
         recording_run(&recording, 0, 0, (char *[]){(char[]){"sh"}, (char[]){"-c"}, command, NULL});
         assert_nothing_missing(&recording);
         assert_int_equal(strncmp(recording.info.capture_end, "signal 9 (SIGKILL)", 18), 0);
