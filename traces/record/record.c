@@ -172,10 +172,11 @@ static enum err recording_judge(const struct recorder *recorder, const struct re
         enum err err = path[0] ? record_probe(path, diag) : ERR_OK;
         return err ? err
                    : diag_set(diag, ERR_UNSUPPORTED, NULL,
-                              "%s replaced itself by %.400s, which never loaded the recorder: does it run as another "
-                              "user or in a user namespace (setpriv, su, unshare; such a one may not open the "
-                              "recorder's /proc/PID/fd), is its environment cleared, or its address space limited?",
-                              command, path);
+                              "%s replaced itself by %.400s, which never loaded the recorder and ended with %s: could "
+                              "it start at all, does it run as another user or in a user namespace (setpriv, su, "
+                              "unshare; such a one may not open the recorder's /proc/PID/fd), is its environment "
+                              "cleared, or its address space limited?",
+                              command, path, record_end_text(report->wait_status, end, sizeof end));
     }
     if (atomic_load(&shared->hooks_lost))
         return diag_set(diag, ERR_UNSUPPORTED, NULL,

@@ -233,8 +233,8 @@ static void exec_reason(const struct recorded_process *process, const char *path
     else if (process->has_status && WIFSIGNALED(process->wait_status))
         snprintf(out, out_bytes, "it was killed before %.300s had loaded the recorder", path);
     else
-        snprintf(out, out_bytes, "%.300s never loaded the recorder (its environment cleared, or run as another user?)",
-                 path);
+        snprintf(out, out_bytes,
+                 "%.300s never loaded the recorder (could it start? with its environment, as the same user?)", path);
 }
 
 static void exec_path_of(const struct recorded_process *process, char path[RECORD_TEXT_BYTES]) {
