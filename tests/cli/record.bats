@@ -55,7 +55,7 @@ setup() {
     [ "$errors" = "mmreplay: /no/such/program: no such program" ]
     run_split record -o x.yaml -- env -i ls
     [ "$status" -eq 2 ]
-    [[ "$errors" == "mmreplay: env replaced itself by "*"ls, which never loaded the recorder: does it run as another user or in a user namespace ("*" is its environment cleared, or its address space limited?" ]]
+    [[ "$errors" == "mmreplay: env replaced itself by "*"ls, which never loaded the recorder and ended with exit 0: could it start at all, does it run as another user or in a user namespace ("*" is its environment cleared, or its address space limited?" ]]
     [ "$(echo *)" = "stderr stdout" ]
 }
 

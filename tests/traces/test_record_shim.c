@@ -142,6 +142,21 @@ static void a_library_that_binds_deep_is_recorded(void **state) {
     assert_ages();
     for (unsigned bytes = 712; bytes <= 714; bytes++)
         assert_int_equal(made(bytes), 1);
+    assert_int_equal(made(711), 0); /* by its constructor, before anybody can help it */
+    assert_true(traced_warns(&recording.report, "1 library was opened with RTLD_DEEPBIND"));
+}
+
+static void a_library_that_the_shim_cannot_reach_is_told(void **state) {
+    (void)state;
+    record((char *[]){program("traced_life"), program("libtraced_plugin.so"), (char[]){"namespace"}, NULL});
+    assert_complete();
+    assert_ages();
+    assert_true(traced_warns(&recording.report, "a namespace of their own (dlmopen)"));
+    record((char *[]){program("traced_life_runpath"), (char[]){"libtraced_plugin.so"}, (char[]){"deepbind"}, NULL});
+    assert_complete();
+    assert_true(traced_warns(&recording.report, "RTLD_DEEPBIND along its caller's own run path"));
+    record((char *[]){program("traced_life"), program("libtraced_plugin.so"), NULL});
+    assert_int_equal(recording.report.warning_count, 0);
 }
 
 /* The library's own run path decides what a plain name means; recording must not change that. */
@@ -173,6 +188,7 @@ static void a_handler_that_interrupts_the_allocator_is_recorded(void **state) {
         assert_int_equal(made(bytes), 10);
     assert_int_equal(made(529), 1);
     assert_int_equal(made(530), 1);
+    assert_true(made(531) >= 40 && made(531) < 80); /* the first of too many */
     assert_int_equal(made(620), 0);
     assert_int_equal(recording.kinds[520][EVENT_CALLOC], 6); /* its malloc is no event */
     assert_int_equal(recording.kinds[520][EVENT_REALLOC], 6);
@@ -416,12 +432,57 @@ static void every_cpython_is_recorded_as_asked(void **state) {
     }
 }
 
+/* From 3.12 on; isolated ones have memory managers of their own, and in 3.12 "legacy" ones share the first's. */
+static char sub_interpreter_script[] =
+    "import sys, threading\n"
+    "if sys.version_info < (3, 12): sys.exit(9)\n"
+    "if sys.version_info < (3, 13): import _xxsubinterpreters as lib\n"
+    "else: import _interpreters as lib\n"
+    "other = lib.create(isolated=False) if len(sys.argv) > 1 else lib.create()\n"
+    "thread = threading.Thread(target=lib.run_string, args=(other, 'y = [str(i) for i in range(100000)]'))\n"
+    "thread.start()\n"
+    "x = [str(i) for i in range(100000)]\n"
+    "thread.join()\n"
+    "lib.destroy(other)\n";
+
+/* @return whether there is something to be seen in this version. */
+static bool sub_interpreters_are_recorded(char *python) {
+    char *const isolated[] = {python, (char[]){"-c"}, sub_interpreter_script, NULL};
+    record(isolated);
+    if (recording.err || strcmp(recording.info.capture_end, "exit 9") == 0)
+        return false;
+    print_message("%s\n", python);
+    assert_complete();
+    assert_true(operations_in(DOMAIN_OBJ) > 280000);
+    assert_null(recording.info.capture_arena_places);
+    assert_true(traced_warns(&recording.report, "memory managers of their own"));
+    if (strstr(recording.info.program_interpreter, "CPython 3.12")) { /* later ones do not tell */
+        record((char *[]){python, (char[]){"-c"}, sub_interpreter_script, (char[]){"legacy"}, NULL});
+        assert_complete();
+        assert_non_null(recording.info.capture_arena_places);
+        assert_int_equal(recording.report.warning_count, 0);
+    }
+    return true;
+}
+
+static void sub_interpreters_of_cpython_are_recorded(void **state) {
+    (void)state;
+    int at = 0, count = 0;
+    for (char *python; (python = python_next(&at));)
+        count += sub_interpreters_are_recorded(python);
+    if (!count) {
+        print_message("skipped: no CPython of 3.12 or newer here\n");
+        skip();
+    }
+}
+
 int main(int argc, char **argv) {
     traced_begin(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(edges_of_the_family_are_kept_and_recorded, teardown),
         cmocka_unit_test_teardown(every_age_of_a_process_is_recorded, teardown),
         cmocka_unit_test_teardown(a_library_that_binds_deep_is_recorded, teardown),
+        cmocka_unit_test_teardown(a_library_that_the_shim_cannot_reach_is_told, teardown),
         cmocka_unit_test_teardown(a_plain_name_is_found_along_the_callers_run_path, teardown),
         cmocka_unit_test_teardown(a_first_allocation_under_a_lock_of_gettext_is_survived, teardown),
         cmocka_unit_test_teardown(a_handler_that_interrupts_the_allocator_is_recorded, teardown),
@@ -437,6 +498,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test_teardown(an_interpreter_that_came_unseen_is_told, teardown),
         cmocka_unit_test_teardown(a_free_threaded_build_is_told, teardown),
         cmocka_unit_test_teardown(every_cpython_is_recorded_as_asked, teardown),
+        cmocka_unit_test_teardown(sub_interpreters_of_cpython_are_recorded, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,11 +84,34 @@ static void report_judge_allocator(const struct record_shared *shared, struct re
         snprintf(warning_next(report), RECORD_WARNING_BYTES,
                  "CPython came into the program too late for its domains to be followed; what it took from malloc is "
                  "here, small objects are not: to have them, preload its libpython (LD_PRELOAD)");
+    if (atomic_load(&shared->python_many))
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "the program has Python interpreters with memory managers of their own; a replay has one for all of "
+                 "them, so where arenas lay is left out");
     if (strstr(version, "free-threading"))
         snprintf(
             warning_next(report), RECORD_WARNING_BYTES,
             "this is a free-threaded build of CPython: its own allocator is mimalloc, not the pools that the trace "
             "can be replayed on");
+}
+
+/* Libraries that were bound past the recorder. */
+static void report_judge_loader(const struct record_shared *shared, struct record_report *report) {
+    uint32_t deep_count = atomic_load(&shared->deep_count);
+    if (deep_count)
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "%" PRIu32 " librar%s opened with RTLD_DEEPBIND, which binds past the recorder: what %s constructors "
+                 "took from malloc is not here; what came later is",
+                 deep_count, deep_count > 1 ? "ies were" : "y was", deep_count > 1 ? "their" : "its");
+    if (atomic_load(&shared->deep_unbound))
+        snprintf(
+            warning_next(report), RECORD_WARNING_BYTES,
+            "a library was opened with RTLD_DEEPBIND along its caller's own run path: what it took from malloc is not "
+            "here");
+    if (atomic_load(&shared->namespaces))
+        snprintf(warning_next(report), RECORD_WARNING_BYTES,
+                 "libraries were opened in a namespace of their own (dlmopen), with a C library of their own: what "
+                 "they took from its malloc is not here");
 }
 
 static void report_judge(const struct record_shared *shared, struct record_report *report) {
@@ -127,6 +150,7 @@ static void report_judge(const struct record_shared *shared, struct record_repor
                  "%" PRIu64 " call%s that the program's end cut short %s left out", report->torn_count,
                  units_plural(report->torn_count), report->torn_count > 1 ? "are" : "is");
     report_judge_allocator(shared, report);
+    report_judge_loader(shared, report);
 }
 
 /* A recording that stands on its feet, or the reason why not. */
@@ -148,10 +172,11 @@ static enum err recording_judge(const struct recorder *recorder, const struct re
         enum err err = path[0] ? record_probe(path, diag) : ERR_OK;
         return err ? err
                    : diag_set(diag, ERR_UNSUPPORTED, NULL,
-                              "%s replaced itself by %.400s, which never loaded the recorder: does it run as another "
-                              "user or in a user namespace (setpriv, su, unshare; such a one may not open the "
-                              "recorder's /proc/PID/fd), is its environment cleared, or its address space limited?",
-                              command, path);
+                              "%s replaced itself by %.400s, which never loaded the recorder and ended with %s: could "
+                              "it start at all, does it run as another user or in a user namespace (setpriv, su, "
+                              "unshare; such a one may not open the recorder's /proc/PID/fd), is its environment "
+                              "cleared, or its address space limited?",
+                              command, path, record_end_text(report->wait_status, end, sizeof end));
     }
     if (atomic_load(&shared->hooks_lost))
         return diag_set(diag, ERR_UNSUPPORTED, NULL,

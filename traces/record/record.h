@@ -26,7 +26,7 @@ enum {
     RECORD_RING_BYTES_MOST = 1 << 30,
     RECORD_SYNC_MS = 2000,           /**< how often at least the sink is flushed: what a killed recorder may cost */
     RECORD_RING_COUNT_DEFAULT = 256, /**< threads that are alive at once beyond this share a ring */
-    RECORD_WARNING_COUNT_MAX = 16,
+    RECORD_WARNING_COUNT_MAX = 24,
     RECORD_WARNING_BYTES = 320
 };
 

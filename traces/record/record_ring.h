@@ -52,8 +52,8 @@ enum record_kind {
     RECORD_THREAD_START,
     RECORD_THREAD_END,
     RECORD_IMAGE,   /**< a new program image begins (the first, or one after exec): what came before is over */
-    RECORD_ARENA,   /**< CPython has obtained an arena: pointer = its address, size = how many came before it,
-                         align_log2 = log2 of its own size */
+    RECORD_ARENA,   /**< CPython has obtained an arena: pointer = its address, size = how many came before it, or
+                         RECORD_ARENA_OTHERS; align_log2 = log2 of its own size */
     RECORD_PROCESS, /**< of the process tree: domain = enum record_process_event; only when somebody follows it */
     RECORD_STAMPED_COUNT,
     RECORD_CONTEXT = RECORD_STAMPED_COUNT, /**< word 1 = serial of the thread that the next records are of */
@@ -61,6 +61,9 @@ enum record_kind {
     RECORD_CLOCK,                          /**< word 1 = the clock, in ns, at the next records */
     RECORD_KIND_COUNT
 };
+
+/** Instead of a count: the arena is of a sub-interpreter that has a memory manager of its own, as since 3.12. */
+#define RECORD_ARENA_OTHERS UINT32_MAX
 
 /** What the domain bits of a RECORD_PROCESS say; its pointer and size are numbers. */
 enum record_process_event {
@@ -173,6 +176,10 @@ struct record_shared {
     _Atomic uint32_t malloc_elsewhere; /**< the program's malloc is not the interposed one: it brings its own */
     _Atomic uint32_t python_left_out;  /**< the process is CPython, and RECORD_PYTHON_OFF holds */
     _Atomic uint32_t python_late;      /**< an interpreter came later, and too late for hooks */
+    _Atomic uint32_t python_many;      /**< sub-interpreters with a memory manager of their own obtained arenas */
+    _Atomic uint32_t deep_count;       /**< libraries opened with RTLD_DEEPBIND whose calls of malloc had to be bound */
+    _Atomic uint32_t deep_unbound;     /**< … or that were opened in a way that leaves them as they are */
+    _Atomic uint32_t namespaces;       /**< libraries were opened in a namespace of their own (dlmopen) */
     uint32_t python;                   /**< enum record_python; the recorder's wish */
     _Atomic uint32_t exec_pending;     /**< the target called exec, and the new image has not shown up yet */
 

@@ -236,8 +236,8 @@ static void exec_reason(const struct recorded_process *process, const char *path
     else if (process->has_status && WIFSIGNALED(process->wait_status))
         snprintf(out, out_bytes, "it was killed before %.300s had loaded the recorder", path);
     else
-        snprintf(out, out_bytes, "%.300s never loaded the recorder (its environment cleared, or run as another user?)",
-                 path);
+        snprintf(out, out_bytes,
+                 "%.300s never loaded the recorder (could it start? with its environment, as the same user?)", path);
 }
 
 static void exec_path_of(const struct recorded_process *process, char path[RECORD_TEXT_BYTES]) {
@@ -587,6 +587,23 @@ static const char *end_text_whole(const struct record_tree *tree, const struct r
     return buffer;
 }
 
+/* Why a trace may not be all of what its process did; NULL: it is. */
+static const char *trace_doubt(const struct recorded_process *process) {
+    const struct record_shared *shared = process->session->shared;
+    if (process->has_lost_inheritance)
+        return "what it inherited is not in the trace: its parent had gone before it was seen";
+    if (atomic_load(&shared->malloc_elsewhere))
+        return "it brings its own malloc; only what passed through the preloaded one is in the trace";
+    if (atomic_load(&shared->python_late))
+        return "CPython came into it too late for its domains to be followed; only what it took from malloc is in the "
+               "trace";
+    if (atomic_load(&shared->deep_unbound) || atomic_load(&shared->namespaces))
+        return "it opened libraries past the recorder (RTLD_DEEPBIND, dlmopen); what they took is not in the trace";
+    if (atomic_load(&shared->deep_count))
+        return "it opened libraries with RTLD_DEEPBIND; what their constructors took is not in the trace";
+    return NULL;
+}
+
 static enum err process_close_trace(struct record_tree *tree, struct recorded_process *process, struct diag *diag) {
     char text[sizeof process->diag.text + sizeof process->diag.path];
     struct tree_process *row = row_add(tree, diag);
@@ -601,11 +618,7 @@ static enum err process_close_trace(struct record_tree *tree, struct recorded_pr
         tree->report->fault_count++;
         return row_reason(row, text) ? out_of_memory(diag) : ERR_OK;
     }
-    const char *doubt = NULL;
-    if (process->has_lost_inheritance)
-        doubt = "what it inherited is not in the trace: its parent had gone before it was seen";
-    else if (atomic_load(&process->session->shared->malloc_elsewhere))
-        doubt = "it brings its own malloc; only what passed through the preloaded one is in the trace";
+    const char *doubt = trace_doubt(process);
     return doubt && row_reason(row, doubt) ? out_of_memory(diag) : ERR_OK;
 }
 

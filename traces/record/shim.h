@@ -91,6 +91,7 @@ struct shim_real {
     void *(*pvalloc)(size_t);
     void *(*reallocarray)(void *, size_t, size_t); /* only to know it again; never called */
     void *(*dlopen)(const char *, int);
+    void *(*dlmopen)(Lmid_t, const char *, int);
     int (*execve)(const char *, char *const[], char *const[]);
     int (*execvpe)(const char *, char *const[], char *const[]);
     int (*fexecve)(int, char *const[], char *const[]);
@@ -205,8 +206,8 @@ struct shim_binding {
     bool takes_unresolved; /* also entries that the loader would resolve at the first call */
 };
 
-/* Rebinds the calls of every loaded object but this one and the one at `real_base` (dli_fbase). */
-void shim_rebind(const struct shim_binding *bindings, size_t count, const void *real_base);
+/* Rebinds the calls of every loaded object but this one and the one at `real_base` (dli_fbase). @return how many. */
+size_t shim_rebind(const struct shim_binding *bindings, size_t count, const void *real_base);
 
 /* C23; not in every C library's headers. */
 void free_sized(void *block, size_t bytes);
@@ -215,8 +216,9 @@ void free_aligned_sized(void *block, size_t align, size_t bytes);
 /*
  * Calls of the malloc family that go past the shim come by it from now on.
  * @param takes_unresolved the first malloc in the loader's order is not ours: what it would resolve goes past us, too.
+ * @return how many had to be bound.
  */
-void shim_family_rebind(bool takes_unresolved);
+size_t shim_family_rebind(bool takes_unresolved);
 
 /* Brings operator new and delete by the shim, if they do not come by malloc; the second, again after a dlopen. */
 void shim_cxx_start(void);

@@ -28,6 +28,28 @@ static int (*python_at_exit)(void (*)(void));
 static const char *(*python_version_get)(void);
 static bool has_exit_text; /* it is settled whether there is to be one */
 
+/* Of 3.12 and newer, where a sub-interpreter may have a memory manager of its own; NULL: there is one for all. */
+static struct {
+    void *(*thread_get)(void);
+    void *(*of_thread)(void *);
+    void *(*first)(void);
+    int (*has_feature)(void *, unsigned long); /* not in every version */
+} interpreters;
+
+/* Py_RTFLAGS_USE_MAIN_OBMALLOC of Python.h. */
+enum { USES_FIRST_MANAGER = 1 << 5 };
+
+/* 0: not known. */
+static int version_minor(void) {
+    const char *text = python_version_get ? python_version_get() : "";
+    int minor = 0;
+    if (text[0] != '3' || text[1] != '.')
+        return 0;
+    for (text += 2; *text >= '0' && *text <= '9' && minor < 1000; text++)
+        minor = 10 * minor + *text - '0';
+    return minor;
+}
+
 static void stats_print(void) {
     python_stats_print(stderr);
 }
@@ -45,10 +67,29 @@ static void exit_text_print(void) {
 
 /* The functions of Py_AtExit run right behind the place where CPython prints. */
 static void exit_text_order(void) {
-    int minor = 0;
+    int minor = version_minor();
     has_exit_text = true;
-    if (python_at_exit && python_version_get && sscanf(python_version_get(), "3.%d", &minor) == 1 && minor <= 11)
+    if (python_at_exit && minor && minor <= 11)
         python_at_exit(exit_text_print);
+}
+
+/* An arena is being obtained by another memory manager than the first interpreter's. Where that cannot be told apart
+   from one that it shares, it is taken for another. */
+static bool is_of_others(void) {
+    void *thread = interpreters.first ? interpreters.thread_get() : NULL;
+    void *interpreter = thread ? interpreters.of_thread(thread) : NULL;
+    return interpreter && interpreter != interpreters.first() &&
+           !(interpreters.has_feature && interpreters.has_feature(interpreter, USES_FIRST_MANAGER));
+}
+
+/* They run beside each other, each under a lock of its own: no time to take hooks away for a text. A replay has one
+   manager for all, in which places mean nothing. */
+static void *others_arena_alloc(size_t bytes) {
+    atomic_store(&shim.shared->python_many, 1);
+    void *arena = next.alloc(next.ctx, bytes);
+    if (arena)
+        shim_event(RECORD_ARENA, 0, (uintptr_t)arena, RECORD_ARENA_OTHERS, 0);
+    return arena;
 }
 
 /* The data stack of 3.11 and newer takes its chunks here, too; arenas are what a small-block request needs. The
@@ -57,7 +98,9 @@ static void *arena_alloc(void *ctx, size_t bytes) {
     (void)ctx;
     if (!shim_thread.inside || !(shim_mode() & SHIM_DOMAINS))
         return next.alloc(next.ctx, bytes);
-    if (stats_are_wanted()) {
+    if (is_of_others())
+        return others_arena_alloc(bytes);
+    if (stats_are_wanted() && !atomic_load(&shim.shared->python_many)) {
         shim_python_bare(stats_print);
         if (!has_exit_text)
             exit_text_order();
@@ -73,6 +116,18 @@ static void arena_free(void *ctx, void *arena, size_t bytes) {
     next.free(next.ctx, arena, bytes);
 }
 
+static void interpreters_find(void *where) {
+    if (version_minor() < 12)
+        return;
+    *(void **)&interpreters.thread_get = dlsym(where, "PyThreadState_GetUnchecked");
+    if (!interpreters.thread_get)
+        *(void **)&interpreters.thread_get = dlsym(where, "_PyThreadState_UncheckedGet");
+    *(void **)&interpreters.of_thread = dlsym(where, "PyThreadState_GetInterpreter");
+    *(void **)&interpreters.has_feature = dlsym(where, "_PyInterpreterState_HasFeature");
+    if (interpreters.thread_get && interpreters.of_thread)
+        *(void **)&interpreters.first = dlsym(where, "PyInterpreterState_Main");
+}
+
 void shim_arenas_hook(void *where) {
     void (*arenas_get)(struct python_arenas *);
     void (*arenas_set)(struct python_arenas *);
@@ -84,6 +139,7 @@ void shim_arenas_hook(void *where) {
     python_ignores_environment = dlsym(where, "Py_IgnoreEnvironmentFlag");
     if (!arenas_get || !arenas_set)
         return;
+    interpreters_find(where);
     struct python_arenas ours = {NULL, arena_alloc, arena_free};
     arenas_get(&next);
     arenas_set(&ours);

@@ -38,6 +38,7 @@ struct rebinding {
     size_t count;
     const void *shim_base;
     const void *real_base; /* the object whose functions are bound from: its own calls are its own affair */
+    size_t bound_count;
 };
 
 static void dynamic_read(struct object *object, const ElfW(Dyn) * dynamic) {
@@ -90,18 +91,19 @@ static bool object_read(struct object *object, const struct dl_phdr_info *info) 
     return object->symbols && object->strings;
 }
 
-static void slot_write(const struct object *object, uintptr_t *slot, uintptr_t value) {
+static bool slot_write(const struct object *object, uintptr_t *slot, uintptr_t value) {
     uintptr_t page_bytes = (uintptr_t)getpagesize(), page = (uintptr_t)slot & ~(page_bytes - 1);
     bool is_protected =
         (uintptr_t)slot >= (object->relro_begin & ~(page_bytes - 1)) && (uintptr_t)slot < object->relro_end;
     if (is_protected && mprotect((void *)page, page_bytes, PROT_READ | PROT_WRITE))
-        return;
+        return false;
     __atomic_store_n(slot, value, __ATOMIC_RELEASE);
     if (is_protected)
         mprotect((void *)page, page_bytes, PROT_READ);
+    return true;
 }
 
-static void slot_rebind(const struct object *object, const ElfW(Rela) * relocation, const struct rebinding *rebinding) {
+static void slot_rebind(const struct object *object, const ElfW(Rela) * relocation, struct rebinding *rebinding) {
     uint32_t type = (uint32_t)ELF64_R_TYPE(relocation->r_info);
     if ((type != RELOC_SLOT && type != RELOC_GOT && type != RELOC_WORD) || relocation->r_addend)
         return;
@@ -114,13 +116,13 @@ static void slot_rebind(const struct object *object, const ElfW(Rela) * relocati
             continue;
         bool is_unresolved = type == RELOC_SLOT && *slot >= object->text_begin && *slot < object->text_end;
         if (*slot == binding->from || (is_unresolved && binding->takes_unresolved))
-            slot_write(object, slot, binding->to);
+            rebinding->bound_count += slot_write(object, slot, binding->to);
         return;
     }
 }
 
 static int object_rebind(struct dl_phdr_info *info, size_t bytes, void *ctx) {
-    const struct rebinding *rebinding = ctx;
+    struct rebinding *rebinding = ctx;
     struct object object;
     Dl_info place;
     (void)bytes;
@@ -133,10 +135,11 @@ static int object_rebind(struct dl_phdr_info *info, size_t bytes, void *ctx) {
     return 0;
 }
 
-void shim_rebind(const struct shim_binding *bindings, size_t count, const void *real_base) {
+size_t shim_rebind(const struct shim_binding *bindings, size_t count, const void *real_base) {
     Dl_info ours;
     if (RELOC_SLOT < 0 || !dladdr(&shim, &ours))
-        return;
-    struct rebinding rebinding = {bindings, count, ours.dli_fbase, real_base};
+        return 0;
+    struct rebinding rebinding = {bindings, count, ours.dli_fbase, real_base, 0};
     dl_iterate_phdr(object_rebind, &rebinding);
+    return rebinding.bound_count;
 }

@@ -9,9 +9,13 @@
 /*
  * Libraries that come late. After each dlopen: calls that RTLD_DEEPBIND (or an allocator's own operator new) leads past
  * the shim are brought back, and an interpreter that has just come in gets its hooks while it is not initialised yet.
+ *
+ * What the constructors of a library take that is opened with RTLD_DEEPBIND is gone by then. Leaving the flag out would
+ * have it, but the program would not be the same: whoever opens a library so has two meanings for a name. So it is
+ * told.
  */
 
-void shim_family_rebind(bool takes_unresolved) {
+size_t shim_family_rebind(bool takes_unresolved) {
 /* This library is linked so that its own names mean its own functions. */
 #define MEMBER(function)                                                                                               \
     { #function, (uintptr_t)shim.real.function, (uintptr_t)(function), takes_unresolved }
@@ -21,8 +25,9 @@ void shim_family_rebind(bool takes_unresolved) {
                                           MEMBER(valloc),         MEMBER(pvalloc),       MEMBER(reallocarray)};
 #undef MEMBER
     Dl_info real;
-    if (dladdr(*(void **)&shim.real.malloc, &real))
-        shim_rebind(family, sizeof family / sizeof family[0], real.dli_fbase);
+    if (!dladdr(*(void **)&shim.real.malloc, &real))
+        return 0;
+    return shim_rebind(family, sizeof family / sizeof family[0], real.dli_fbase);
 }
 
 /*
@@ -45,8 +50,8 @@ static bool caller_matters(const char *file, void *caller) {
 }
 
 static void library_opened(void *library, bool is_deep) {
-    if (is_deep)
-        shim_family_rebind(false);
+    if (is_deep && shim_family_rebind(false) && (shim_mode() & SHIM_C))
+        atomic_fetch_add(&shim.shared->deep_count, 1);
     shim_cxx_rebind();
     shim_python_arrive(library);
 }
@@ -65,10 +70,23 @@ SHIM_EXPORT void *dlopen(const char *file, int flags) {
         shim_start();
         mode = shim_mode();
     }
-    if (!(mode & SHIM_MIXED) || caller_matters(file, __builtin_return_address(0)))
+    if (!(mode & SHIM_MIXED))
         return shim.real.dlopen(file, flags); /* a jump, not a call: the loader sees our caller */
+    if (caller_matters(file, __builtin_return_address(0))) {
+        if (file && (flags & RTLD_DEEPBIND) && (mode & SHIM_C))
+            atomic_store(&shim.shared->deep_unbound, 1);
+        return shim.real.dlopen(file, flags);
+    }
     void *library = library_open(file, flags);
     if (library)
         library_opened(library, flags & RTLD_DEEPBIND);
     return library;
+}
+
+/* A library in a namespace of its own has a C library of its own, into which nothing is preloaded. */
+SHIM_EXPORT void *dlmopen(Lmid_t namespace, const char *file, int flags) {
+    shim_start();
+    if (namespace != LM_ID_BASE && (shim_mode() & SHIM_C))
+        atomic_store(&shim.shared->namespaces, 1);
+    return shim.real.dlmopen(namespace, file, flags);
 }

@@ -39,6 +39,7 @@ static void real_resolve(struct shim_real *real) {
     *(void **)&real->valloc = symbol_find("valloc");
     *(void **)&real->pvalloc = symbol_find("pvalloc");
     *(void **)&real->dlopen = symbol_find("dlopen");
+    *(void **)&real->dlmopen = symbol_find("dlmopen");
     *(void **)&real->execve = symbol_find("execve");
     *(void **)&real->execvpe = symbol_find("execvpe");
     *(void **)&real->fexecve = symbol_find("fexecve");
@@ -79,6 +80,10 @@ static void image_begin(struct record_shared *shared) {
     atomic_store(&shared->malloc_elsewhere, 0);
     atomic_store(&shared->python_left_out, 0);
     atomic_store(&shared->python_late, 0);
+    atomic_store(&shared->python_many, 0);
+    atomic_store(&shared->deep_count, 0);
+    atomic_store(&shared->deep_unbound, 0);
+    atomic_store(&shared->namespaces, 0);
     atomic_store(&shared->refused_count, 0);
     atomic_store(&shared->lost_count, 0);
     atomic_store(&shared->fork_count, 0);

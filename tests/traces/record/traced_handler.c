@@ -23,6 +23,7 @@ enum {
     AFTER_JUMP_BYTES,
     NESTED_BYTES,
     ONCE_BYTES,
+    MANY_BYTES,
     REPEATS = 10
 };
 
@@ -151,6 +152,37 @@ static int out_of_a_call(void) {
     return good;
 }
 
+/* More handlers than the shim stands in for. */
+static volatile int many_seen;
+
+/* clang-format off */
+#define TEN(apply, tens)                                                                                               \
+    apply(tens##0) apply(tens##1) apply(tens##2) apply(tens##3) apply(tens##4)                                         \
+    apply(tens##5) apply(tens##6) apply(tens##7) apply(tens##8) apply(tens##9)
+#define EIGHTY(apply)                                                                                                  \
+    TEN(apply, 0) TEN(apply, 1) TEN(apply, 2) TEN(apply, 3) TEN(apply, 4) TEN(apply, 5) TEN(apply, 6) TEN(apply, 7)
+/* clang-format on */
+#define MANY_HANDLER(number)                                                                                           \
+    static void many_##number(int signal_number) {                                                                     \
+        many_seen = 1##number - 100 + 0 * signal_number;                                                               \
+        take(MANY_BYTES);                                                                                              \
+    }
+#define MANY_NAME(number) many_##number,
+EIGHTY(MANY_HANDLER)
+
+static int many_handlers(void) {
+    static void (*const all[])(int) = {EIGHTY(MANY_NAME)};
+    enum { COUNT = sizeof all / sizeof all[0] };
+    int good = 1;
+    for (int i = 0; i < COUNT; i++) {
+        good &= install(all[i], 0);
+        raising_signal = SIGUSR1;
+        take(OUTER_BYTES + 1000);
+        good &= many_seen == i;
+    }
+    return good;
+}
+
 /* What a child of vfork installs is not its parent's affair. */
 static int in_a_child(void) {
     int status = 1;
@@ -166,5 +198,5 @@ static int in_a_child(void) {
 }
 
 int main(void) {
-    return !(by_sigaction() & by_older_names() & out_of_a_call() & in_a_child());
+    return !(by_sigaction() & by_older_names() & out_of_a_call() & in_a_child() & many_handlers());
 }

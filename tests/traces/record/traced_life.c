@@ -1,10 +1,12 @@
 /*
  * Allocates at every age of a process: before constructors, in a thread that a constructor starts, in thread-local
  * destructors of both kinds, in a library that is opened and closed, at exit and in destructors. Each place has a size
- * of its own. First argument: the library; second: "deepbind" opens it so that it looks at its own dependencies first.
+ * of its own. First argument: the library; second: "deepbind" opens it so that it looks at its own dependencies first,
+ * "namespace" gives it a C library of its own.
  */
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <threads.h>
@@ -73,9 +75,12 @@ int main(int argc, char **argv) {
     if (argc < 2)
         return 0;
     int deep = argc > 2 && strcmp(argv[2], "deepbind") == 0 ? RTLD_DEEPBIND : 0;
-    void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL | deep);
+    bool is_apart = argc > 2 && strcmp(argv[2], "namespace") == 0;
+    void *library = is_apart ? dlmopen(LM_ID_NEWLM, argv[1], RTLD_NOW) : dlopen(argv[1], RTLD_NOW | RTLD_LOCAL | deep);
     if (!library || dlerror())
         return 2;
+    if (is_apart)
+        return 0;
     char *(*plugin_text)(void);
     *(void **)&plugin_text = dlsym(library, "plugin_text");
     if (!plugin_text)

@@ -1,10 +1,13 @@
 /*
- * Allocates in a signal handler that interrupts allocations (with bump_malloc, which allows that). With an argument the
- * handler jumps out of whatever it has interrupted, and allocates nothing.
+ * Allocates in a signal handler that interrupts allocations (with bump_malloc, which allows that). First argument:
+ *   info   the handler asks for the signal's story, and the end is 1 when it is not the timer's
+ *   jump   it allocates nothing and jumps out of whatever it has interrupted
  */
 #include <setjmp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/time.h>
 
 enum { HANDLED = 400, JUMPED = 4000 };
@@ -17,6 +20,14 @@ static void allocating(int number) {
     for (int i = 0; i < 50; i++)
         free(realloc(malloc(55), 66));
     handled++;
+}
+
+static volatile sig_atomic_t is_wrong;
+
+static void asking(int number, siginfo_t *info, void *context) {
+    if (info->si_signo != SIGALRM || info->si_code != SI_KERNEL || !context)
+        is_wrong = 1;
+    allocating(number);
 }
 
 static void jumping(int number) {
@@ -42,10 +53,12 @@ static void until(int count) {
 }
 
 int main(int argc, char **argv) {
-    struct sigaction action = {.sa_handler = argc > 1 ? jumping : allocating};
-    (void)argv;
+    bool jumps = argc > 1 && strcmp(argv[1], "jump") == 0;
+    struct sigaction action = {.sa_handler = jumps ? jumping : allocating};
+    if (argc > 1 && !jumps)
+        action = (struct sigaction){.sa_sigaction = asking, .sa_flags = SA_SIGINFO};
     sigaction(SIGALRM, &action, NULL);
-    if (argc <= 1) {
+    if (!jumps) {
         timer_set(200);
         until(HANDLED);
     } else if (sigsetjmp(loop, 1) == 0 || handled < JUMPED) {
@@ -54,5 +67,5 @@ int main(int argc, char **argv) {
     }
     timer_set(0);
     allocate();
-    return 0;
+    return is_wrong;
 }
