@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "core/base/shown.h"
+#include "core/base/text_stream.h"
 
 enum { MESSAGE_BYTES = 8192 };
 
@@ -66,9 +67,7 @@ void streams_hold(void) {
 }
 
 int output_finish(int code) {
-    int failed = ferror(stdout);
-    errno = 0;
-    if (fclose(stdout) || failed)
-        return message_failure("cannot write the output: %s", strerror(errno ? errno : EIO));
+    if (text_stream_close(stdout))
+        return message_failure("cannot write the output: %s", strerror(errno));
     return code;
 }
