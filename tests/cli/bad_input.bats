@@ -152,7 +152,7 @@ refused() {
     [ "$status" -eq 0 ]
     [[ "${lines[0]}" == "n?[31mame" ]]
     [[ "$output" == *"two lines"* ]]
-    ! grep -q $'\033' <<<"$output"
+    [[ "$output" != *$'\033'* ]]
     refused $'mmreplay: no?[2Jsuch file: cannot open' info $'no\033[2Jsuch\nfile'
 }
 

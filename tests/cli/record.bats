@@ -162,7 +162,9 @@ END
     cc -o go program.c -DGO
     cc -o bound program.c -Wl,-z,now
     run_split record -o x.yaml -- ./musl
-    [[ "$status $errors" == "2 mmreplay: ./musl: linked to musl, and this recorder to the GNU C library"* ]] || ! ldd --version 2>&1 | grep -qi glibc
+    if ldd --version 2>&1 | grep -qi glibc; then
+        [[ "$status $errors" == "2 mmreplay: ./musl: linked to musl, and this recorder to the GNU C library"* ]]
+    fi
     run_split record -o x.yaml -- ./homeless
     [[ "$status $errors" == "2 mmreplay: ./homeless: its dynamic linker /no/ld.so is not here"* ]]
     run_split record -o go.yaml -- ./go

@@ -21,8 +21,10 @@ field() {
         grep -q "command: \"\?$program" tree.yaml
     done
     for file in $(field file); do
-        [ -s "$file" ] && [ -s "${file%.yaml}.events.gz" ]
+        [ -s "$file" ]
+        [ -s "${file%.yaml}.events.gz" ]
     done
+    [ "$(field file | wc -l)" -ge 3 ]
     [ "$(field file | wc -l)" -eq "$(ls tree.*.yaml | wc -l)" ]
     run_split check tree.yaml
     [ "$status" -eq 0 ]
