@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "core/base/shown.h"
+#include "core/base/text_stream.h"
 
 enum { MESSAGE_BYTES = 8192 };
 
@@ -66,12 +67,7 @@ void streams_hold(void) {
 }
 
 int output_finish(int code) {
-    int failed = ferror(stdout);
-    errno = 0;
-    failed |= fclose(stdout);
-    if (!failed || code == EXIT_CODE_FAILURE)
+    if (!text_stream_close(stdout) || code == EXIT_CODE_FAILURE)
         return code;
-    /* What was refused before the end is not known any more. */
-    return errno ? message_failure("cannot write the output: %s", strerror(errno))
-                 : message_failure("cannot write the output");
+    return message_failure("cannot write the output: %s", strerror(errno));
 }

@@ -120,12 +120,13 @@ full.yaml" ]
 
 @test "a limit on file sizes reached under way leaves a whole trace, too" {
     write_busy busy.py
-    run bash -c 'ulimit -f 1500; exec "$MMREPLAY" record --ring 4K -o limited.yaml -- python3 busy.py 1000000'
+    run bash -c 'ulimit -f 1500; exec "$MMREPLAY" record --ring 4K -o limited.yaml --program-version "my own" -- python3 busy.py 1000000'
     echo "$output"
     [ "$status" -eq 2 ]
     [[ "$output" == *"limited.events.gz: cannot write: File too large"* ]]
     [[ "$output" == *"limited.yaml: kept: "* ]]
     [[ "$output" == *through* ]]
+    grep -q '^  version: my own$' limited.yaml
     run_split check limited.yaml
     [ "$status" -eq 0 ]
 }
@@ -147,6 +148,28 @@ END
     [ "$output" = through ]
     [[ "$errors" == *"gone/x.events.gz: the file under way beside it has been removed meanwhile"* ]]
     [ ! -e gone ]
+}
+
+@test "a recording whose name was taken meanwhile stays under another, and what took it stays, too" {
+    run_split record -o taken.yaml --description 'was late' -- sh -c 'mkdir taken.yaml; :'
+    [ "$status" -eq 2 ]
+    [ "$(grep -c 'taken.yaml: this is a directory' <<<"$errors")" -eq 1 ]
+    [[ "$errors" == *"what was recorded is in taken.yaml."*".tmp; mmreplay check --repair"* ]]
+    [ ! -e taken.events.gz ]
+    run_split check --repair -o mended.yaml taken.yaml.*.tmp
+    [ "$status" -eq 0 ]
+    grep -q 'description: was late' mended.yaml
+    grep -q 'end: "\?exit 0; the trace could not be finished: this is a directory' mended.yaml
+    run_split check mended.yaml
+    [ "$status" -eq 0 ]
+}
+
+@test "an output that is taken when the program replaces itself is told, and the program runs on" {
+    run_split record -o taken.yaml -- sh -c 'mkdir taken.yaml; exec sort /etc/passwd'
+    [ "$status" -eq 2 ]
+    [ "$output" = "$(sort /etc/passwd)" ]
+    [ "$errors" = "mmreplay: taken.yaml: this is a directory; choose another name for the trace" ]
+    [ "$(echo taken*)" = taken.yaml ]
 }
 
 # A program with one allocation in a while; "ready" is there when some were made.
