@@ -266,6 +266,22 @@ static void exec_begins_the_trace_anew(void **state) {
     recording_clear(&recording);
 }
 
+static void an_exec_before_anything_else_is_recorded(void **state) {
+    (void)state;
+    static const char *const calls[] = {"execve", "execvpe", "fexecve"};
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        struct recording recording = {0};
+        char call[16];
+        snprintf(call, sizeof call, "%s", calls[i]);
+        recording_run(&recording, 0, 0, (char *[]){program("traced_early"), call, NULL});
+        assert_nothing_missing(&recording);
+        assert_int_equal(recording.report.image_count, 2);
+        assert_int_equal(recording.size_counts[1000], 3);
+        assert_string_equal(recording.info.capture_end, "exit 0");
+        recording_clear(&recording);
+    }
+}
+
 static void a_shell_wrapper_records_what_it_execs(void **state) {
     (void)state;
     struct recording recording = {0};
@@ -472,6 +488,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(handlers_that_jump_out_of_the_allocator_lose_nothing),
         cmocka_unit_test(children_of_a_fork_leave_the_trace_alone),
         cmocka_unit_test(exec_begins_the_trace_anew),
+        cmocka_unit_test(an_exec_before_anything_else_is_recorded),
         cmocka_unit_test(a_shell_wrapper_records_what_it_execs),
         cmocka_unit_test(what_cannot_be_recorded_is_said),
         cmocka_unit_test(a_bound_on_events_is_exact),

@@ -11,8 +11,10 @@
 
 extern char **environ;
 
-/* True when this process is the recorded one (and not, say, the child of a vfork on its way elsewhere). */
+/* True when this process is the recorded one (and not, say, the child of a vfork on its way elsewhere). A program may
+   do so before anything else: the shim starts now. */
 static bool exec_announce(const char *path) {
+    shim_start();
     shim_process_exec((uint32_t)getpid(), (uint32_t)getppid(), path);
     if (!shim.shared || shim_is_off() || (uint32_t)getpid() != shim.pid)
         return false;
