@@ -228,17 +228,27 @@ static void handlers_that_allocate_are_recorded(void **state) {
 }
 
 /* Out of the writing of an event, too: nothing of that may be left undone. */
-static void handlers_that_jump_out_of_the_allocator_lose_nothing(void **state) {
-    (void)state;
+static void assert_jumps_lose_nothing(char *const *argv) {
     struct recording recording = {0};
-    recording_run(&recording, 0, 0, (char *[]){program("traced_signal"), (char[]){"jump"}, NULL});
+    recording_run(&recording, 0, 0, argv);
     assert_int_equal(recording.err, ERR_OK);
     assert_string_equal(recording.info.capture_end, "exit 0");
     assert_int_equal(recording.report.lost_count, 0);
+    assert_int_equal(recording.report.torn_count, 0);
     assert_int_equal(recording.report.unknown_free_count, 0);
     assert_int_equal(recording.report.missed_free_count, 0);
     assert_true(recording.size_counts[33] >= 100);
     recording_clear(&recording);
+}
+
+static void handlers_that_jump_out_of_the_allocator_lose_nothing(void **state) {
+    (void)state;
+    assert_jumps_lose_nothing((char *[]){program("traced_signal"), (char[]){"jump"}, NULL});
+}
+
+static void handlers_of_signals_left_open_that_jump_lose_nothing(void **state) {
+    (void)state;
+    assert_jumps_lose_nothing((char *[]){program("traced_signal"), (char[]){"jump"}, (char[]){"open"}, NULL});
 }
 
 static void children_of_a_fork_leave_the_trace_alone(void **state) {
@@ -486,6 +496,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(destructors_later_than_the_threads_end_are_recorded),
         cmocka_unit_test(handlers_that_allocate_are_recorded),
         cmocka_unit_test(handlers_that_jump_out_of_the_allocator_lose_nothing),
+        cmocka_unit_test(handlers_of_signals_left_open_that_jump_lose_nothing),
         cmocka_unit_test(children_of_a_fork_leave_the_trace_alone),
         cmocka_unit_test(exec_begins_the_trace_anew),
         cmocka_unit_test(an_exec_before_anything_else_is_recorded),
