@@ -12,6 +12,7 @@ foreach(name traced_entries traced_edges traced_handoff traced_end traced_thread
              traced_embed traced_time traced_slow traced_tree traced_early)
   record_program(${name})
 endforeach()
+target_link_libraries(traced_tree PRIVATE util) # forkpty
 target_link_libraries(traced_edges PRIVATE ${CMAKE_DL_LIBS})
 target_link_libraries(traced_life PRIVATE ${CMAKE_DL_LIBS})
 target_link_libraries(traced_embed PRIVATE ${CMAKE_DL_LIBS})

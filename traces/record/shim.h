@@ -75,6 +75,7 @@ struct shim_thread {
     struct shim_ring rings[SHIM_LEVELS];
     uint64_t serial;      /* 0: has made no event yet */
     uint64_t fork_number; /* of the fork under way; 0: none */
+    uint64_t fork_over;   /* of the last one that is over and whose child is not told yet; 0: none */
 };
 
 struct shim_real {

@@ -304,17 +304,21 @@ static void fork_begins(void) {
     process_event(PROCESS_FORK, shim_thread.fork_number, 0);
 }
 
+/* The number must not outlive the fork: a child that comes by a bare clone would take it for its own. Not every fork is
+   told afterwards: the C library's own (forkpty) come by here alone. */
 static void fork_is_over(void) {
-    if (shim_thread.fork_number && is_followed())
-        process_event(PROCESS_FORK_OVER, shim_thread.fork_number, 0);
+    shim_thread.fork_over = shim_thread.fork_number;
+    shim_thread.fork_number = 0;
+    if (shim_thread.fork_over && is_followed())
+        process_event(PROCESS_FORK_OVER, shim_thread.fork_over, 0);
 }
 
 /* In the parent, with the child's pid; −1: there is none. */
 static pid_t fork_tell(pid_t pid) {
-    if (pid && shim_thread.fork_number && is_followed()) {
-        process_event(PROCESS_CHILD, shim_thread.fork_number, pid > 0 ? (uint64_t)pid : 0);
-        shim_thread.fork_number = 0;
-    }
+    if (pid && shim_thread.fork_over && is_followed())
+        process_event(PROCESS_CHILD, shim_thread.fork_over, pid > 0 ? (uint64_t)pid : 0);
+    if (pid)
+        shim_thread.fork_over = 0;
     return pid;
 }
 
