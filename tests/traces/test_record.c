@@ -326,6 +326,26 @@ static void what_cannot_be_recorded_is_said(void **state) {
     assert_refused((char *[]){(char[]){"/etc/passwd"}, NULL}, ERR_NOT_FOUND, "not executable");
 }
 
+static void becoming_what_cannot_be_recorded_is_said_by_whatever_call(void **state) {
+    (void)state;
+    static const char *const calls[] = {
+        "exec",
+        "fexecve",
+#if __GLIBC_PREREQ(2, 34)
+        "execveat",
+        "execveat-itself",
+        "execveat-below"
+#endif
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        char call[32];
+        snprintf(call, sizeof call, "%s", calls[i]);
+        print_message("%s\n", call);
+        assert_refused((char *[]){program("traced_end"), call, (char[]){"5000"}, program("traced_static"), NULL},
+                       ERR_UNSUPPORTED, "statically linked");
+    }
+}
+
 static void a_bound_on_events_is_exact(void **state) {
     (void)state;
     for (uint64_t most = 1; most < 300000; most = most * 7 + 1) {
@@ -502,6 +522,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(an_exec_before_anything_else_is_recorded),
         cmocka_unit_test(a_shell_wrapper_records_what_it_execs),
         cmocka_unit_test(what_cannot_be_recorded_is_said),
+        cmocka_unit_test(becoming_what_cannot_be_recorded_is_said_by_whatever_call),
         cmocka_unit_test(a_bound_on_events_is_exact),
         cmocka_unit_test(a_trace_that_begins_late_begins_with_what_is_alive),
         cmocka_unit_test(a_trace_that_begins_late_knows_every_block_of_many_threads),

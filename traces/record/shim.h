@@ -96,6 +96,7 @@ struct shim_real {
     int (*execve)(const char *, char *const[], char *const[]);
     int (*execvpe)(const char *, char *const[], char *const[]);
     int (*fexecve)(int, char *const[], char *const[]);
+    int (*execveat)(int, const char *, char *const[], char *const[], int); /* NULL before glibc 2.34 */
 };
 
 struct shim {
@@ -167,6 +168,11 @@ void shim_cut_restart(void);
 
 /* The memory that this process is to write to; NULL: it is not recorded. `path` is the environment's. */
 struct record_shared *shim_process_attach(const char *path);
+
+enum { SHIM_FD_PATH_BYTES = 64 };
+
+/* What /proc calls a descriptor of that process. */
+void shim_fd_path(char path[SHIM_FD_PATH_BYTES], uint32_t pid, uint32_t fd);
 
 /* Finds the real functions. */
 void shim_process_resolve(void);

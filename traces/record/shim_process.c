@@ -26,7 +26,7 @@
  * one is about to be born, its pid, how it ended) goes into the parent's own rings, in order with its allocations.
  */
 
-enum { WAIT_NS = 20 * 1000 * 1000, PATH_BYTES = 64 };
+enum { WAIT_NS = 20 * 1000 * 1000 };
 
 static struct {
     pid_t (*fork)(void);
@@ -65,7 +65,7 @@ static char *number_write(char *at, uint32_t number) {
 }
 
 /* No snprintf: this runs between fork and exec, and before constructors. */
-static void path_write(char path[PATH_BYTES], uint32_t pid, uint32_t fd) {
+void shim_fd_path(char path[SHIM_FD_PATH_BYTES], uint32_t pid, uint32_t fd) {
     char *at = number_write(stpcpy(path, "/proc/"), pid);
     at = number_write(stpcpy(at, "/fd/"), fd);
     *at = 0;
@@ -96,9 +96,9 @@ static struct record_shared *shared_check(void *memory, uint64_t bytes) {
 }
 
 static struct record_shared *slot_map(struct control_slot *slot) {
-    char path[PATH_BYTES];
+    char path[SHIM_FD_PATH_BYTES];
     uint64_t bytes = 0;
-    path_write(path, control->recorder_pid, atomic_load(&slot->fd));
+    shim_fd_path(path, control->recorder_pid, atomic_load(&slot->fd));
     struct record_shared *shared = shared_check(file_map(path, sizeof *shared, &bytes), bytes);
     if (shared)
         shared_bytes = bytes;
