@@ -1,9 +1,11 @@
 /* What is recorded is what the program did: every event is applied to a tracker, which refuses anything impossible. */
+#include <dlfcn.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -303,6 +305,20 @@ static void a_shell_wrapper_records_what_it_execs(void **state) {
     recording_clear(&recording);
 }
 
+static void a_program_that_is_run_by_the_dynamic_linker_is_recorded(void **state) {
+    (void)state;
+    Dl_info linker;
+    struct recording recording = {0};
+    char path[PATH_MAX];
+    assert_true(dladdr((void *)getauxval(AT_BASE), &linker));
+    snprintf(path, sizeof path, "%s", linker.dli_fname);
+    recording_run(&recording, 0, 0, (char *[]){path, program("traced_end"), (char[]){"_exit"}, (char[]){"50"}, NULL});
+    assert_nothing_missing(&recording);
+    assert_int_equal(recording.size_counts[1000], 50);
+    assert_string_equal(recording.info.capture_end, "exit 3");
+    recording_clear(&recording);
+}
+
 static void assert_refused(char *const *argv, enum err err, const char *reason) {
     struct recording recording = {0};
     recording_run(&recording, 0, 0, argv);
@@ -521,6 +537,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(exec_begins_the_trace_anew),
         cmocka_unit_test(an_exec_before_anything_else_is_recorded),
         cmocka_unit_test(a_shell_wrapper_records_what_it_execs),
+        cmocka_unit_test(a_program_that_is_run_by_the_dynamic_linker_is_recorded),
         cmocka_unit_test(what_cannot_be_recorded_is_said),
         cmocka_unit_test(becoming_what_cannot_be_recorded_is_said_by_whatever_call),
         cmocka_unit_test(a_bound_on_events_is_exact),
