@@ -457,6 +457,31 @@ static void a_recorder_that_is_killed_does_not_hold_the_program(void **state) {
     waitpid(recorder, NULL, 0);
 }
 
+/* The program fills its ring while the recorder is stopped, and looks after it meanwhile. */
+static void a_recorder_whose_number_cannot_be_seen_is_waited_for(void **state) {
+    (void)state;
+    enum { BLOCKS = 5000, RING_BYTES = 4096, PAUSE_US = 150 * 1000 };
+    char count[16];
+    int status = 0;
+    snprintf(count, sizeof count, "%d", BLOCKS);
+    pid_t recorder = fork();
+    if (recorder == 0) {
+        struct recording recording = {0};
+        alarm(60);
+        recording_run(&recording, RING_BYTES, 0, (char *[]){program("traced_unseen"), count, NULL});
+        bool is_whole = !recording.err && recording.report.wait_status == 0 && recording.size_counts[1000] == BLOCKS;
+        if (!is_whole)
+            print_message("%llu blocks of %d\n", (unsigned long long)recording.size_counts[1000], BLOCKS);
+        _exit(!is_whole);
+    }
+    assert_int_equal(waitpid(recorder, &status, WUNTRACED), recorder);
+    assert_true(WIFSTOPPED(status));
+    usleep(PAUSE_US);
+    kill(recorder, SIGCONT);
+    assert_int_equal(waitpid(recorder, &status, 0), recorder);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void a_shim_path_with_blanks_and_colons_works(void **state) {
     (void)state;
     char folder[] = "/tmp/mmreplay test: XXXXXX";
@@ -546,6 +571,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(a_program_that_ends_before_the_trace_begins_is_an_error),
         cmocka_unit_test(a_failing_sink_ends_the_recording_but_not_the_program),
         cmocka_unit_test(a_recorder_that_is_killed_does_not_hold_the_program),
+        cmocka_unit_test(a_recorder_whose_number_cannot_be_seen_is_waited_for),
         cmocka_unit_test(a_shim_path_with_blanks_and_colons_works),
         cmocka_unit_test(cpython_is_recorded_in_its_three_domains),
         cmocka_unit_test(hooks_that_the_interpreter_dropped_are_an_error),

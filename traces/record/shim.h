@@ -131,7 +131,8 @@ void shim_start(void);
 /* Finds the clock that the recorder asks for, if it does. */
 void shim_time_start(void);
 
-/* By the kernel's word (record_life.h), or because there is nobody of that number. */
+/* By the kernel's word (record_life.h); only where it gives none, because there is nobody of that number: in another
+   pid namespace there may be nobody though the recorder lives. */
 bool shim_recorder_is_dead(const _Atomic uint32_t *life, uint32_t pid);
 
 /* Prepares threads' ends; after the shared memory is there, before the first event. */
