@@ -9,9 +9,10 @@ function(record_program name)
 endfunction()
 
 foreach(name traced_entries traced_edges traced_handoff traced_end traced_threads traced_fork traced_life traced_locked
-             traced_embed traced_time traced_slow traced_tree)
+             traced_embed traced_time traced_slow traced_tree traced_early traced_unseen)
   record_program(${name})
 endforeach()
+target_link_libraries(traced_tree PRIVATE util) # forkpty
 target_link_libraries(traced_edges PRIVATE ${CMAKE_DL_LIBS})
 target_link_libraries(traced_life PRIVATE ${CMAKE_DL_LIBS})
 target_link_libraries(traced_embed PRIVATE ${CMAKE_DL_LIBS})
@@ -79,8 +80,9 @@ add_dependencies(test_record_shim mmrecord traced_edges traced_life traced_locke
                                   bump_malloc odd_free_threaded traced_handler
                                   own_malloc_none own_malloc_exported own_malloc_hidden own_malloc_wraps)
 add_dependencies(test_record mmrecord traced_entries traced_handoff traced_end traced_threads traced_fork traced_static
-                             traced_signal)
+                             traced_signal traced_early traced_unseen)
 target_include_directories(traced_time PRIVATE ${PROJECT_SOURCE_DIR})
+target_include_directories(traced_unseen PRIVATE ${PROJECT_SOURCE_DIR})
 add_library(slow_malloc SHARED record/slow_malloc.c)
 target_compile_definitions(slow_malloc PRIVATE _GNU_SOURCE)
 target_compile_options(slow_malloc PRIVATE -O1 -fno-builtin -fno-sanitize=all -fno-profile-arcs -fno-test-coverage)

@@ -1,9 +1,11 @@
 /* What is recorded is what the program did: every event is applied to a tracker, which refuses anything impossible. */
+#include <dlfcn.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -228,17 +230,27 @@ static void handlers_that_allocate_are_recorded(void **state) {
 }
 
 /* Out of the writing of an event, too: nothing of that may be left undone. */
-static void handlers_that_jump_out_of_the_allocator_lose_nothing(void **state) {
-    (void)state;
+static void assert_jumps_lose_nothing(char *const *argv) {
     struct recording recording = {0};
-    recording_run(&recording, 0, 0, (char *[]){program("traced_signal"), (char[]){"jump"}, NULL});
+    recording_run(&recording, 0, 0, argv);
     assert_int_equal(recording.err, ERR_OK);
     assert_string_equal(recording.info.capture_end, "exit 0");
     assert_int_equal(recording.report.lost_count, 0);
+    assert_int_equal(recording.report.torn_count, 0);
     assert_int_equal(recording.report.unknown_free_count, 0);
     assert_int_equal(recording.report.missed_free_count, 0);
     assert_true(recording.size_counts[33] >= 100);
     recording_clear(&recording);
+}
+
+static void handlers_that_jump_out_of_the_allocator_lose_nothing(void **state) {
+    (void)state;
+    assert_jumps_lose_nothing((char *[]){program("traced_signal"), (char[]){"jump"}, NULL});
+}
+
+static void handlers_of_signals_left_open_that_jump_lose_nothing(void **state) {
+    (void)state;
+    assert_jumps_lose_nothing((char *[]){program("traced_signal"), (char[]){"jump"}, (char[]){"open"}, NULL});
 }
 
 static void children_of_a_fork_leave_the_trace_alone(void **state) {
@@ -266,6 +278,22 @@ static void exec_begins_the_trace_anew(void **state) {
     recording_clear(&recording);
 }
 
+static void an_exec_before_anything_else_is_recorded(void **state) {
+    (void)state;
+    static const char *const calls[] = {"execve", "execvpe", "fexecve"};
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        struct recording recording = {0};
+        char call[16];
+        snprintf(call, sizeof call, "%s", calls[i]);
+        recording_run(&recording, 0, 0, (char *[]){program("traced_early"), call, NULL});
+        assert_nothing_missing(&recording);
+        assert_int_equal(recording.report.image_count, 2);
+        assert_int_equal(recording.size_counts[1000], 3);
+        assert_string_equal(recording.info.capture_end, "exit 0");
+        recording_clear(&recording);
+    }
+}
+
 static void a_shell_wrapper_records_what_it_execs(void **state) {
     (void)state;
     struct recording recording = {0};
@@ -274,6 +302,20 @@ static void a_shell_wrapper_records_what_it_execs(void **state) {
     recording_run(&recording, 0, 0, (char *[]){(char[]){"sh"}, (char[]){"-c"}, command, NULL});
     assert_nothing_missing(&recording);
     assert_int_equal(recording.size_counts[1000], 11);
+    recording_clear(&recording);
+}
+
+static void a_program_that_is_run_by_the_dynamic_linker_is_recorded(void **state) {
+    (void)state;
+    Dl_info linker;
+    struct recording recording = {0};
+    char path[PATH_MAX];
+    assert_true(dladdr((void *)getauxval(AT_BASE), &linker));
+    snprintf(path, sizeof path, "%s", linker.dli_fname);
+    recording_run(&recording, 0, 0, (char *[]){path, program("traced_end"), (char[]){"_exit"}, (char[]){"50"}, NULL});
+    assert_nothing_missing(&recording);
+    assert_int_equal(recording.size_counts[1000], 50);
+    assert_string_equal(recording.info.capture_end, "exit 3");
     recording_clear(&recording);
 }
 
@@ -298,6 +340,26 @@ static void what_cannot_be_recorded_is_said(void **state) {
     assert_refused((char *[]){(char[]){"no-such-program-here"}, NULL}, ERR_NOT_FOUND, "no such program");
     assert_refused((char *[]){(char[]){"/"}, NULL}, ERR_NOT_FOUND, "a directory");
     assert_refused((char *[]){(char[]){"/etc/passwd"}, NULL}, ERR_NOT_FOUND, "not executable");
+}
+
+static void becoming_what_cannot_be_recorded_is_said_by_whatever_call(void **state) {
+    (void)state;
+    static const char *const calls[] = {
+        "exec",
+        "fexecve",
+#if __GLIBC_PREREQ(2, 34)
+        "execveat",
+        "execveat-itself",
+        "execveat-below"
+#endif
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        char call[32];
+        snprintf(call, sizeof call, "%s", calls[i]);
+        print_message("%s\n", call);
+        assert_refused((char *[]){program("traced_end"), call, (char[]){"5000"}, program("traced_static"), NULL},
+                       ERR_UNSUPPORTED, "statically linked");
+    }
 }
 
 static void a_bound_on_events_is_exact(void **state) {
@@ -395,6 +457,31 @@ static void a_recorder_that_is_killed_does_not_hold_the_program(void **state) {
     waitpid(recorder, NULL, 0);
 }
 
+/* The program fills its ring while the recorder is stopped, and looks after it meanwhile. */
+static void a_recorder_whose_number_cannot_be_seen_is_waited_for(void **state) {
+    (void)state;
+    enum { BLOCKS = 5000, RING_BYTES = 4096, PAUSE_US = 150 * 1000 };
+    char count[16];
+    int status = 0;
+    snprintf(count, sizeof count, "%d", BLOCKS);
+    pid_t recorder = fork();
+    if (recorder == 0) {
+        struct recording recording = {0};
+        alarm(60);
+        recording_run(&recording, RING_BYTES, 0, (char *[]){program("traced_unseen"), count, NULL});
+        bool is_whole = !recording.err && recording.report.wait_status == 0 && recording.size_counts[1000] == BLOCKS;
+        if (!is_whole)
+            print_message("%llu blocks of %d\n", (unsigned long long)recording.size_counts[1000], BLOCKS);
+        _exit(!is_whole);
+    }
+    assert_int_equal(waitpid(recorder, &status, WUNTRACED), recorder);
+    assert_true(WIFSTOPPED(status));
+    usleep(PAUSE_US);
+    kill(recorder, SIGCONT);
+    assert_int_equal(waitpid(recorder, &status, 0), recorder);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void a_shim_path_with_blanks_and_colons_works(void **state) {
     (void)state;
     char folder[] = "/tmp/mmreplay test: XXXXXX";
@@ -470,16 +557,21 @@ int main(int argc, char **argv) {
         cmocka_unit_test(destructors_later_than_the_threads_end_are_recorded),
         cmocka_unit_test(handlers_that_allocate_are_recorded),
         cmocka_unit_test(handlers_that_jump_out_of_the_allocator_lose_nothing),
+        cmocka_unit_test(handlers_of_signals_left_open_that_jump_lose_nothing),
         cmocka_unit_test(children_of_a_fork_leave_the_trace_alone),
         cmocka_unit_test(exec_begins_the_trace_anew),
+        cmocka_unit_test(an_exec_before_anything_else_is_recorded),
         cmocka_unit_test(a_shell_wrapper_records_what_it_execs),
+        cmocka_unit_test(a_program_that_is_run_by_the_dynamic_linker_is_recorded),
         cmocka_unit_test(what_cannot_be_recorded_is_said),
+        cmocka_unit_test(becoming_what_cannot_be_recorded_is_said_by_whatever_call),
         cmocka_unit_test(a_bound_on_events_is_exact),
         cmocka_unit_test(a_trace_that_begins_late_begins_with_what_is_alive),
         cmocka_unit_test(a_trace_that_begins_late_knows_every_block_of_many_threads),
         cmocka_unit_test(a_program_that_ends_before_the_trace_begins_is_an_error),
         cmocka_unit_test(a_failing_sink_ends_the_recording_but_not_the_program),
         cmocka_unit_test(a_recorder_that_is_killed_does_not_hold_the_program),
+        cmocka_unit_test(a_recorder_whose_number_cannot_be_seen_is_waited_for),
         cmocka_unit_test(a_shim_path_with_blanks_and_colons_works),
         cmocka_unit_test(cpython_is_recorded_in_its_three_domains),
         cmocka_unit_test(hooks_that_the_interpreter_dropped_are_an_error),

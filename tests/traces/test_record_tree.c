@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -381,6 +382,24 @@ static void a_child_by_a_bare_clone_inherits_when_its_parent_waits(void **state)
     }
 }
 
+static void a_fork_of_the_c_library_leaves_nothing_to_the_next_child(void **state) {
+    (void)state;
+    for (int run = 0; run < 5; run++) {
+        forest_run("forkpty", NULL, NULL, 0);
+        if (WIFEXITED(forest.report.wait_status) && WEXITSTATUS(forest.report.wait_status) == 77) {
+            print_message("skipped: no pseudo-terminals here\n");
+            skip();
+        }
+        assert_exact();
+        assert_int_equal(forest.tree.process_count, 3);
+        const struct tree_process *first = row_that_came(TREE_FORK, 0);
+        const struct tree_process *second = row_that_came(TREE_FORK, (size_t)(first - forest.tree.processes) + 1);
+        assert_int_equal(trace_of(first->pid, 0)->head_sizes[500], KEPT);
+        assert_int_equal(trace_of(second->pid, 0)->head_sizes[500], KEPT);
+        trace_tree_clear(&forest.tree);
+    }
+}
+
 static void children_inherit_exactly_what_was_there_beside_running_threads(void **state) {
     (void)state;
     forest_run("threads", NULL, NULL, 0);
@@ -455,6 +474,7 @@ int main(int count, char **arguments) {
         TREE_TEST(a_program_that_cannot_be_recorded_is_listed_with_the_reason),
         TREE_TEST(a_child_without_an_event_is_listed_and_has_no_trace),
         TREE_TEST(a_child_by_a_bare_clone_inherits_when_its_parent_waits),
+        TREE_TEST(a_fork_of_the_c_library_leaves_nothing_to_the_next_child),
         TREE_TEST(children_inherit_exactly_what_was_there_beside_running_threads),
         TREE_TEST(hundreds_of_short_children_are_all_there),
         TREE_TEST(sinks_that_fail_end_recordings_but_no_process),

@@ -170,7 +170,8 @@ static enum err recording_judge(const struct recorder *recorder, const struct re
         char path[RECORD_TEXT_BYTES];
         record_text_copy(shared->exec_path, path);
         enum err err = path[0] ? record_probe(path, diag) : ERR_OK;
-        return err ? err
+        return err == ERR_UNSUPPORTED
+                   ? err /* another one only says that the file is not there any more */
                    : diag_set(diag, ERR_UNSUPPORTED, NULL,
                               "%s replaced itself by %.400s, which never loaded the recorder and ended with %s: could "
                               "it start at all, does it run as another user or in a user namespace (setpriv, su, "

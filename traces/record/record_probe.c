@@ -103,6 +103,8 @@ static const char *elf_linker(const char *head, size_t length, bool *is_static) 
 static enum err linker_probe(const char *path, const char *head, size_t length, struct diag *diag) {
     bool is_static;
     const char *linker = elf_linker(head, length, &is_static);
+    if (is_static && record_symbols_is_linker(path))
+        return ERR_OK;
     if (is_static && record_symbols_is_go(path))
         return diag_set(diag, ERR_UNSUPPORTED, path,
                         "a Go program: it is statically linked, and its memory is its runtime's own affair, which "

@@ -124,3 +124,39 @@ bool record_symbols_is_go(const char *path) {
     munmap((void *)(uintptr_t)image.bytes, image.length);
     return is_go;
 }
+
+static bool name_is_linker(const struct image *image, const Elf64_Shdr *names, uint64_t name_at) {
+    static const char start[] = "ld-";
+    return names->sh_type == SHT_STRTAB && name_at < names->sh_size && names->sh_size - name_at >= sizeof start &&
+           memcmp(image->bytes + names->sh_offset + name_at, start, sizeof start - 1) == 0;
+}
+
+static bool dynamic_is_linker(const struct image *image, const Elf64_Shdr *section, const Elf64_Shdr *names) {
+    for (uint64_t i = 0; i < section->sh_size / sizeof(Elf64_Dyn); i++) {
+        Elf64_Dyn entry;
+        memcpy(&entry, image->bytes + section->sh_offset + i * sizeof entry, sizeof entry);
+        if (entry.d_tag == DT_SONAME)
+            return name_is_linker(image, names, entry.d_un.d_val);
+    }
+    return false;
+}
+
+static bool image_is_linker(const struct image *image) {
+    Elf64_Ehdr header;
+    Elf64_Shdr section, names;
+    if (!header_read(image, &header))
+        return false;
+    for (uint32_t i = 0; i < header.e_shnum; i++)
+        if (section_read(image, &header, i, &section) && section.sh_type == SHT_DYNAMIC)
+            return section_read(image, &header, section.sh_link, &names) && dynamic_is_linker(image, &section, &names);
+    return false;
+}
+
+bool record_symbols_is_linker(const char *path) {
+    struct image image;
+    if (!image_open(&image, path))
+        return false;
+    bool is_linker = image_is_linker(&image);
+    munmap((void *)(uintptr_t)image.bytes, image.length);
+    return is_linker;
+}

@@ -17,4 +17,8 @@ const char *record_symbols_allocator(const char *path);
 /** A program that Go's linker made: its memory comes from Go's runtime, which asks the system. */
 bool record_symbols_is_go(const char *path);
 
+/** A dynamic linker, by the name that it has as a library: it is linked to nothing, and loads whatever it is told to.
+ */
+bool record_symbols_is_linker(const char *path);
+
 #endif

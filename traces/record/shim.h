@@ -75,6 +75,7 @@ struct shim_thread {
     struct shim_ring rings[SHIM_LEVELS];
     uint64_t serial;      /* 0: has made no event yet */
     uint64_t fork_number; /* of the fork under way; 0: none */
+    uint64_t fork_over;   /* of the last one that is over and whose child is not told yet; 0: none */
 };
 
 struct shim_real {
@@ -95,6 +96,7 @@ struct shim_real {
     int (*execve)(const char *, char *const[], char *const[]);
     int (*execvpe)(const char *, char *const[], char *const[]);
     int (*fexecve)(int, char *const[], char *const[]);
+    int (*execveat)(int, const char *, char *const[], char *const[], int); /* NULL before glibc 2.34 */
 };
 
 struct shim {
@@ -129,7 +131,8 @@ void shim_start(void);
 /* Finds the clock that the recorder asks for, if it does. */
 void shim_time_start(void);
 
-/* By the kernel's word (record_life.h), or because there is nobody of that number. */
+/* By the kernel's word (record_life.h); only where it gives none, because there is nobody of that number: in another
+   pid namespace there may be nobody though the recorder lives. */
 bool shim_recorder_is_dead(const _Atomic uint32_t *life, uint32_t pid);
 
 /* Prepares threads' ends; after the shared memory is there, before the first event. */
@@ -166,6 +169,11 @@ void shim_cut_restart(void);
 
 /* The memory that this process is to write to; NULL: it is not recorded. `path` is the environment's. */
 struct record_shared *shim_process_attach(const char *path);
+
+enum { SHIM_FD_PATH_BYTES = 64 };
+
+/* What /proc calls a descriptor of that process. */
+void shim_fd_path(char path[SHIM_FD_PATH_BYTES], uint32_t pid, uint32_t fd);
 
 /* Finds the real functions. */
 void shim_process_resolve(void);

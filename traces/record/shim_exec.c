@@ -1,5 +1,7 @@
 #include "traces/record/shim.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,8 +13,10 @@
 
 extern char **environ;
 
-/* True when this process is the recorded one (and not, say, the child of a vfork on its way elsewhere). */
+/* True when this process is the recorded one (and not, say, the child of a vfork on its way elsewhere). A program may
+   do so before anything else: the shim starts now. */
 static bool exec_announce(const char *path) {
+    shim_start();
     shim_process_exec((uint32_t)getpid(), (uint32_t)getppid(), path);
     if (!shim.shared || shim_is_off() || (uint32_t)getpid() != shim.pid)
         return false;
@@ -38,9 +42,38 @@ SHIM_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[]
     return exec_failed(announced, shim.real.execvpe(file, argv, envp));
 }
 
+/* The file that the descriptor leads to, with `below` behind it if that is not empty. */
+static const char *fd_path(char out[RECORD_TEXT_BYTES], int fd, const char *below) {
+    char link[SHIM_FD_PATH_BYTES];
+    shim_fd_path(link, (uint32_t)getpid(), (uint32_t)fd);
+    ssize_t length = readlink(link, out, RECORD_TEXT_BYTES - 1);
+    char *at = length > 0 ? out + length : stpcpy(out, link);
+    char *end = out + RECORD_TEXT_BYTES - 1;
+    if (*below && at < end)
+        *at++ = '/';
+    while (*below && at < end)
+        *at++ = *below++;
+    *at = 0;
+    return out;
+}
+
 SHIM_EXPORT int fexecve(int fd, char *const argv[], char *const envp[]) {
-    bool announced = exec_announce("");
+    char path[RECORD_TEXT_BYTES];
+    bool announced = exec_announce(fd_path(path, fd, ""));
     return exec_failed(announced, shim.real.fexecve(fd, argv, envp));
+}
+
+int execveat(int folder, const char *path, char *const argv[], char *const envp[], int flags);
+SHIM_EXPORT int execveat(int folder, const char *path, char *const argv[], char *const envp[], int flags) {
+    char whole[RECORD_TEXT_BYTES];
+    bool is_plain = *path == '/' || folder == AT_FDCWD;
+    bool announced = exec_announce(is_plain ? path : fd_path(whole, folder, path));
+    int result = -1;
+    if (shim.real.execveat)
+        result = shim.real.execveat(folder, path, argv, envp, flags);
+    else
+        errno = ENOSYS;
+    return exec_failed(announced, result);
 }
 
 SHIM_EXPORT int execv(const char *path, char *const argv[]) {

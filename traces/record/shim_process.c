@@ -26,7 +26,7 @@
  * one is about to be born, its pid, how it ended) goes into the parent's own rings, in order with its allocations.
  */
 
-enum { WAIT_NS = 20 * 1000 * 1000, PATH_BYTES = 64 };
+enum { WAIT_NS = 20 * 1000 * 1000 };
 
 static struct {
     pid_t (*fork)(void);
@@ -65,7 +65,7 @@ static char *number_write(char *at, uint32_t number) {
 }
 
 /* No snprintf: this runs between fork and exec, and before constructors. */
-static void path_write(char path[PATH_BYTES], uint32_t pid, uint32_t fd) {
+void shim_fd_path(char path[SHIM_FD_PATH_BYTES], uint32_t pid, uint32_t fd) {
     char *at = number_write(stpcpy(path, "/proc/"), pid);
     at = number_write(stpcpy(at, "/fd/"), fd);
     *at = 0;
@@ -96,9 +96,9 @@ static struct record_shared *shared_check(void *memory, uint64_t bytes) {
 }
 
 static struct record_shared *slot_map(struct control_slot *slot) {
-    char path[PATH_BYTES];
+    char path[SHIM_FD_PATH_BYTES];
     uint64_t bytes = 0;
-    path_write(path, control->recorder_pid, atomic_load(&slot->fd));
+    shim_fd_path(path, control->recorder_pid, atomic_load(&slot->fd));
     struct record_shared *shared = shared_check(file_map(path, sizeof *shared, &bytes), bytes);
     if (shared)
         shared_bytes = bytes;
@@ -304,17 +304,21 @@ static void fork_begins(void) {
     process_event(PROCESS_FORK, shim_thread.fork_number, 0);
 }
 
+/* The number must not outlive the fork: a child that comes by a bare clone would take it for its own. Not every fork is
+   told afterwards: the C library's own (forkpty) come by here alone. */
 static void fork_is_over(void) {
-    if (shim_thread.fork_number && is_followed())
-        process_event(PROCESS_FORK_OVER, shim_thread.fork_number, 0);
+    shim_thread.fork_over = shim_thread.fork_number;
+    shim_thread.fork_number = 0;
+    if (shim_thread.fork_over && is_followed())
+        process_event(PROCESS_FORK_OVER, shim_thread.fork_over, 0);
 }
 
 /* In the parent, with the child's pid; −1: there is none. */
 static pid_t fork_tell(pid_t pid) {
-    if (pid && shim_thread.fork_number && is_followed()) {
-        process_event(PROCESS_CHILD, shim_thread.fork_number, pid > 0 ? (uint64_t)pid : 0);
-        shim_thread.fork_number = 0;
-    }
+    if (pid && shim_thread.fork_over && is_followed())
+        process_event(PROCESS_CHILD, shim_thread.fork_over, pid > 0 ? (uint64_t)pid : 0);
+    if (pid)
+        shim_thread.fork_over = 0;
     return pid;
 }
 

@@ -42,7 +42,23 @@ static bool is_deferrable(int number, uint32_t *flags) {
     if (number >= REAL_TIME_FIRST || (faults >> number & 1) || real.action(number, NULL, &now))
         return false;
     *flags = (uint32_t)now.sa_flags;
-    return now.sa_handler != SIG_DFL && !(now.sa_flags & SA_NODEFER); /* else it was for this one time */
+    return now.sa_handler != SIG_DFL; /* else it was for this one time */
+}
+
+static uint64_t signal_bit(int number) {
+    return (uint64_t)1 << (number - 1);
+}
+
+/* Sends it again to the calling thread. Returns whether it waits, blocked; if not, nothing has changed. */
+static bool signal_send_again(int number, siginfo_t *info, bool has_story) {
+    pid_t pid = getpid(), tid = (pid_t)syscall(SYS_gettid);
+    uint64_t mask = signal_bit(number), before;
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &mask, &before, sizeof mask); /* SA_NODEFER has left it open */
+    long failure =
+        has_story ? syscall(SYS_rt_tgsigqueueinfo, pid, tid, number, info) : syscall(SYS_tgkill, pid, tid, number);
+    if (failure)
+        syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, sizeof before);
+    return !failure;
 }
 
 /* False: the handler has to run now. */
@@ -52,11 +68,9 @@ static __attribute__((noinline)) bool signal_defer(struct shim_thread *thread, i
     int saved = errno;
     if (!is_deferrable(number, &flags))
         return false;
-    pid_t pid = getpid(), tid = (pid_t)syscall(SYS_gettid);
-    long failure = flags & SA_SIGINFO ? syscall(SYS_rt_tgsigqueueinfo, pid, tid, number, info)
-                                      : syscall(SYS_tgkill, pid, tid, number);
+    bool is_sent = signal_send_again(number, info, flags & SA_SIGINFO);
     errno = saved;
-    if (failure)
+    if (!is_sent)
         return false;
     sigaddset(&((ucontext_t *)context)->uc_sigmask, number); /* as of the return from here */
     thread->deferred |= 1u << number;

@@ -43,6 +43,7 @@ static void real_resolve(struct shim_real *real) {
     *(void **)&real->execve = symbol_find("execve");
     *(void **)&real->execvpe = symbol_find("execvpe");
     *(void **)&real->fexecve = symbol_find("fexecve");
+    *(void **)&real->execveat = symbol_find("execveat");
     *(void **)&real->calloc = symbol_find("calloc");
     shim_dlerror_clear();
     *(void **)&real->free = symbol_find("free");

@@ -2,6 +2,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <pty.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -254,6 +255,18 @@ static int clone_run(void) {
     return 0;
 }
 
+/* A fork of the C library's own, and after it a child that nobody announces. 77: there are no terminals here. */
+static int forkpty_run(void) {
+    int terminal;
+    pid_t child = forkpty(&terminal, NULL, NULL, NULL);
+    if (child < 0)
+        return 77;
+    if (child == 0)
+        child_run();
+    waitpid(child, NULL, 0);
+    return clone_run();
+}
+
 static int silent_run(void) {
     pid_t child = fork();
     if (child == 0)
@@ -291,5 +304,7 @@ int main(int count, char **words) {
         return many_run(atoi(words[2]));
     if (strcmp(what, "clone") == 0)
         return clone_run();
+    if (strcmp(what, "forkpty") == 0)
+        return forkpty_run();
     return silent_run();
 }
