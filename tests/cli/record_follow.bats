@@ -88,6 +88,13 @@ END
     [ "$status" -eq 0 ]
 }
 
+@test "what an exec replaces at once does not hide who was started" {
+    run_split record --follow -o tree.yaml -- sh -c 'exec sort /dev/null'
+    [ "$status" -eq 0 ]
+    [ "$(field came)" = start ]
+    [ "$(field command)" = "sort /dev/null" ]
+}
+
 @test "info shows the list, and gives it as JSON" {
     command -v jq >/dev/null || skip "no jq"
     run_split record --follow -o tree.yaml -- sh -c '(sort /etc/passwd >/dev/null); env -i /bin/ls / >/dev/null; :'

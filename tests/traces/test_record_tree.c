@@ -277,7 +277,7 @@ static void an_image_that_did_much_keeps_its_trace(void **state) {
 }
 
 /* The recorder hears of all at once: of both forks, and of the exec between them. */
-static void forks_before_and_after_an_exec_are_told_apart_however_late(void **state) {
+static void images_and_their_forks_are_told_apart_however_late(void **state) {
     char file[] = "/tmp/test_record_tree.XXXXXX";
     (void)state;
     int fd = mkstemp(file);
@@ -287,7 +287,12 @@ static void forks_before_and_after_an_exec_are_told_apart_however_late(void **st
     forest_run_late("again", file, NULL, 0, file);
     assert_int_equal(unlink(file), 0);
     assert_exact();
-    assert_int_equal(forest.tree.process_count, 3);
+    assert_int_equal(forest.tree.process_count, 4);
+    const struct tree_process *first = row_that_came(TREE_START, 0), *second = row_that_came(TREE_EXEC, 0);
+    assert_string_equal(first->end, "exec");
+    assert_non_null(strstr(first->command, "again /tmp/"));
+    assert_non_null(strstr(second->command, "again-leaf /tmp/"));
+    assert_int_equal(first->pid, second->pid);
     size_t early = 0, late = 0;
     for (size_t i = 0; i < forest.tree.process_count; i++) {
         const struct followed *trace = row_at(i)->came == TREE_FORK ? trace_of(row_at(i)->pid, 0) : NULL;
@@ -399,7 +404,7 @@ int main(int count, char **arguments) {
         TREE_TEST(a_child_that_is_killed_leaves_all_until_then),
         TREE_TEST(an_image_that_did_little_is_replaced_by_the_next),
         TREE_TEST(an_image_that_did_much_keeps_its_trace),
-        TREE_TEST(forks_before_and_after_an_exec_are_told_apart_however_late),
+        TREE_TEST(images_and_their_forks_are_told_apart_however_late),
         TREE_TEST(a_program_that_cannot_be_recorded_is_listed_with_the_reason),
         TREE_TEST(a_child_without_an_event_is_listed_and_has_no_trace),
         TREE_TEST(a_child_by_a_bare_clone_inherits_when_its_parent_waits),

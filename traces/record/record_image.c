@@ -1,5 +1,6 @@
 #include "traces/record/record_image.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,23 +13,28 @@ const char *record_text_copy(const char text[RECORD_TEXT_BYTES], char copy[RECOR
 }
 
 void record_image_take(struct record_image *image, const struct record_shared *shared) {
-    image->command_bytes = shared->command_bytes < RECORD_COMMAND_BYTES ? shared->command_bytes : RECORD_COMMAND_BYTES;
-    memcpy(image->command, shared->command, sizeof image->command);
     record_text_copy(shared->python_version, image->python_version);
     record_text_copy(shared->allocator_path, image->allocator_path);
     image->refused_count = atomic_load(&shared->refused_count);
     image->lost_count = atomic_load(&shared->lost_count);
 }
 
+void record_image_take_command(struct record_image *image, const struct record_shared *shared, uint32_t number) {
+    memcpy(&image->command, &shared->commands[number % RECORD_COMMANDS_KEPT], sizeof image->command);
+    bool is_overwritten = atomic_load(&shared->image_count) - number >= RECORD_COMMANDS_KEPT;
+    if (is_overwritten || image->command.words_bytes > RECORD_COMMAND_BYTES)
+        image->command.words_bytes = 0;
+}
+
 char *record_image_command(const struct record_image *image) {
     enum { WORDS_MAX = RECORD_COMMAND_BYTES / 2 };
     char *words[WORDS_MAX + 1], copy[RECORD_COMMAND_BYTES + 1], *text = NULL;
     size_t count = 0;
-    if (!image->command_bytes)
+    if (!image->command.words_bytes)
         return NULL;
-    memcpy(copy, image->command, image->command_bytes);
-    copy[image->command_bytes] = 0;
-    for (size_t at = 0; at < image->command_bytes && count < WORDS_MAX; at += strlen(copy + at) + 1)
+    memcpy(copy, image->command.words, image->command.words_bytes);
+    copy[image->command.words_bytes] = 0;
+    for (size_t at = 0; at < image->command.words_bytes && count < WORDS_MAX; at += strlen(copy + at) + 1)
         words[count++] = copy + at;
     words[count] = NULL;
     return record_command_text(words, &text) ? NULL : text;

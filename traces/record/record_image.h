@@ -14,8 +14,7 @@
 
 /** A copy: the program can write to the original, and the next image will. */
 struct record_image {
-    uint32_t command_bytes;
-    char command[RECORD_COMMAND_BYTES];
+    struct record_command command;
     char python_version[RECORD_TEXT_BYTES];
     char allocator_path[RECORD_TEXT_BYTES];
     uint64_t refused_count;
@@ -25,7 +24,11 @@ struct record_image {
 /** A text of the shared memory, ended where it must end. @return copy. */
 const char *record_text_copy(const char text[RECORD_TEXT_BYTES], char copy[RECORD_TEXT_BYTES]);
 
+/** All but the command. */
 void record_image_take(struct record_image *image, const struct record_shared *shared);
+
+/** The command of the process's image `number`, counted from 0; none when too many others have come since. */
+void record_image_take_command(struct record_image *image, const struct record_shared *shared, uint32_t number);
 
 /** The command line as a shell would read it; owned by the caller. NULL: not known. */
 char *record_image_command(const struct record_image *image);

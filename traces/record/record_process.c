@@ -59,6 +59,7 @@ static enum err image_begin(struct recorded_process *process, const struct merge
         return err;
     process->image_count++;
     *process->image = (struct record_image){0};
+    record_image_take_command(process->image, process->session->shared, process->image_count - 1);
     return namer_put(process->namer, record, diag);
 }
 

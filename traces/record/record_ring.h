@@ -33,6 +33,7 @@ enum {
     RECORD_RING_BYTES_MIN = 4096,
     RECORD_TEXT_BYTES = 512,
     RECORD_COMMAND_BYTES = 2048,
+    RECORD_COMMANDS_KEPT = 4, /**< so many images may come before the recorder looks */
     RECORD_PAGE_BYTES = 4096,
     RECORD_WAKE_PERIOD = 4096 /**< a producer looks every so many records whether the recorder sleeps */
 };
@@ -135,6 +136,12 @@ static inline clockid_t record_time_clock(enum record_time time) {
     return time == RECORD_TIME_COARSE ? CLOCK_MONOTONIC_COARSE : CLOCK_MONOTONIC;
 }
 
+/** The words of a command line, each ended by a NUL; only when the process is followed. */
+struct record_command {
+    uint32_t words_bytes;
+    char words[RECORD_COMMAND_BYTES];
+};
+
 struct record_shared {
     uint64_t magic;
     uint64_t shared_bytes; /**< size of this struct: both sides must be of one build */
@@ -170,11 +177,10 @@ struct record_shared {
     _Atomic uint32_t exec_pending;     /**< the target called exec, and the new image has not shown up yet */
 
     _Atomic uint32_t exit_note; /**< RECORD_EXIT_NOTED | code, once the process has called exit or _exit */
-    uint32_t command_bytes;
-    char command[RECORD_COMMAND_BYTES];     /**< words of the command line, each ended by a NUL; only when followed */
-    char image_path[RECORD_TEXT_BYTES];     /**< /proc/self/exe of the current image */
-    char exec_path[RECORD_TEXT_BYTES];      /**< what exec was asked for */
-    char python_version[RECORD_TEXT_BYTES]; /**< Py_GetVersion(), or empty */
+    struct record_command commands[RECORD_COMMANDS_KEPT]; /**< of image n: the n-th modulo their number */
+    char image_path[RECORD_TEXT_BYTES];                   /**< /proc/self/exe of the current image */
+    char exec_path[RECORD_TEXT_BYTES];                    /**< what exec was asked for */
+    char python_version[RECORD_TEXT_BYTES];               /**< Py_GetVersion(), or empty */
     char libc_version[RECORD_TEXT_BYTES];
     char allocator_path[RECORD_TEXT_BYTES]; /**< whose malloc the program has, where it is not the C library's */
 

@@ -258,7 +258,8 @@ static enum err image_over(void *ctx, struct recorded_process *process, struct d
     row->end_us = now_us(tree);
     tree->report->event_count += keeps ? row->event_count : 0;
     forks_settle(tree, process);
-    process->came = TREE_EXEC;
+    if (keeps || process->came != TREE_START) /* what a script's first line starts it by is not worth a row */
+        process->came = TREE_EXEC;
     process->begin_us = now_us(tree);
     process->inherited_uncertain_count = 0;
     process->has_lost_inheritance = false;

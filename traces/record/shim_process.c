@@ -188,12 +188,14 @@ static struct record_shared *slot_enter(enum control_came came, uint32_t parent_
     return shared;
 }
 
+/* Of the image that is about to begin. */
 static void command_note(struct record_shared *shared) {
     int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd < 0 ? 0 : read(fd, shared->command, sizeof shared->command - 1);
+    struct record_command *command = &shared->commands[atomic_load(&shared->image_count) % RECORD_COMMANDS_KEPT];
+    ssize_t length = fd < 0 ? 0 : read(fd, command->words, sizeof command->words - 1);
     if (fd >= 0)
         close(fd);
-    shared->command_bytes = length > 0 ? (uint32_t)length : 0;
+    command->words_bytes = length > 0 ? (uint32_t)length : 0;
 }
 
 struct record_shared *shim_process_attach(const char *path) {
@@ -225,8 +227,7 @@ static void image_take_over(struct record_shared *to, const struct record_shared
     memcpy(to->python_version, from->python_version, sizeof to->python_version);
     memcpy(to->libc_version, from->libc_version, sizeof to->libc_version);
     memcpy(to->allocator_path, from->allocator_path, sizeof to->allocator_path);
-    memcpy(to->command, from->command, sizeof to->command);
-    to->command_bytes = from->command_bytes;
+    to->commands[0] = from->commands[(atomic_load(&from->image_count) - 1) % RECORD_COMMANDS_KEPT];
     atomic_store(&to->malloc_elsewhere, atomic_load(&from->malloc_elsewhere));
     atomic_store(&to->mode, atomic_load(&from->mode));
     atomic_store(&to->image_count, 1);

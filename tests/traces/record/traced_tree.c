@@ -197,6 +197,7 @@ static int again_run(char *self, char *file) {
     if (fork() == 0)
         child_run();
     wait(NULL);
+    blocks_make(600, 600); /* enough for a trace of its own */
     execl(self, self, "again-leaf", file, (char *)NULL);
     return 127;
 }
