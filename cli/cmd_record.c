@@ -304,7 +304,7 @@ static int following_run(const struct record_values *values, const char *path, c
     struct diag diag;
     struct record_options options = options_of(values, argv, shim);
     const struct record_follow follow = {path, &options, values_describe, values};
-    if (libexec_path("libmmrecord.so", shim, sizeof shim, &diag))
+    if (libexec_path("libmmrecord.so", shim, sizeof shim, &diag) || start_parse(values->start_after, &options, &diag))
         return message_error(&diag);
     int code = record_follow_run(&follow, &signal_number);
     if (signal_number)
@@ -334,8 +334,6 @@ static int record_main(const void *values, char **operands, size_t operand_count
     if (!options->event_count_max || !options->duration_ns)
         return message_failure("record: --%s 0 would record nothing",
                                options->event_count_max ? "duration" : "max-events");
-    if (options->follow && options->start_after)
-        return message_failure("record: --start-after is for one process and does not go with --follow");
     return options->follow ? following_run(options, path, operands) : recording_run(options, path, operands);
 }
 
@@ -366,7 +364,8 @@ const struct command command_record = {
         "there on, whatever other threads of its parent did while the fork was under way. A "
         "process that becomes another program begins a new trace; the one before is kept when it made at least 1,000 "
         "operations of its own (the next is then NAME.PID-2.yaml). info shows the list, check checks all in it. "
-        "--max-events then counts all processes together, roughly.\n"
+        "--max-events and --start-after then count all processes together, roughly, and what is alive in each process "
+        "when the traces begin is made at the head of its trace.\n"
         "^C (SIGINT to the recorder) ends the recording, not the program: the trace is written, and the program runs "
         "on "
         "unrecorded and is waited for. The second ^C is passed on to the program, the third lets the recorder go "

@@ -58,12 +58,11 @@ static void column_print(const char *text, size_t width) {
 static void process_print(const struct tree_process *process, const struct list_totals *totals) {
     char events[UNITS_TEXT_BYTES], began[UNITS_TEXT_BYTES], lived[UNITS_TEXT_BYTES], inherited[UNITS_TEXT_BYTES];
     uint64_t lived_us = process->end_us > process->begin_us ? process->end_us - process->begin_us : 0;
-    bool inherits = process->file && process->came == TREE_FORK;
     printf("%9" PRIu64 " %9" PRIu64 "  %-5s %9s %9s %14s %11s  ", process->pid, process->parent_pid,
            tree_came_names[process->came], units_format_duration(process->begin_us * 1000, began),
            units_format_duration(lived_us * 1000, lived),
            process->file ? units_format_count(process->event_count, events) : "-",
-           inherits ? units_format_count(process->inherited_blocks, inherited) : "-");
+           process->inherited_blocks ? units_format_count(process->inherited_blocks, inherited) : "-");
     column_print(process->file ? process->file : "-", totals->file_width);
     column_print(process->end ? process->end : "", totals->end_width);
     shown_print(process->command ? process->command : "");

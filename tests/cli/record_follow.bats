@@ -95,6 +95,22 @@ END
     [ "$(field command)" = "sort /dev/null" ]
 }
 
+@test "--start-after begins all traces at once, and says of those before that they had ended" {
+    run_split record --follow --start-after 300ms -o tree.yaml -- sh -c '(sort /dev/null); sleep 1; (sort /etc/passwd >/dev/null); :'
+    [ "$status" -eq 0 ]
+    grep -q 'end: recording began after 300 ms (--start-after); exit 0' tree.yaml
+    [ "$(grep -c 'end: recording began' tree.yaml)" -le 2 ]
+    grep -q 'reason: it ended before the time that --start-after gives' tree.yaml
+    run_split check -q tree.yaml
+    [ "$status" -eq 0 ]
+    run_split record --follow --start-after 1m -o tree.yaml -- sort /dev/null
+    [ "$status" -eq 2 ]
+    [[ "$errors" == *"no process left a trace; tree.yaml tells why"* ]]
+    run_split record --follow --start-after 1x -o other.yaml -- sort /dev/null
+    [ "$status" -eq 2 ]
+    [ ! -e other.yaml ]
+}
+
 @test "info shows the list, and gives it as JSON" {
     command -v jq >/dev/null || skip "no jq"
     run_split record --follow -o tree.yaml -- sh -c '(sort /etc/passwd >/dev/null); env -i /bin/ls / >/dev/null; :'

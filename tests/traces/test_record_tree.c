@@ -1,6 +1,7 @@
 /* Process trees: each process has its trace, begins with what it inherited, and is in the list with how it came and
  * ended. Every event is applied to a tracker, which refuses anything impossible. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +39,7 @@ struct forest {
     size_t discarded_count;
     uint64_t fail_after;    /* events after which the sinks fail; 0 = never */
     const char *begin_file; /* the recorder stands still at the first trace until this is there; NULL: it does not */
+    const char *made_file;  /* made at the first trace */
     struct trace_tree tree;
     struct record_tree_report report;
     struct diag diag;
@@ -45,6 +47,8 @@ struct forest {
 };
 
 static struct forest forest;
+
+#define FILE_NAME "/tmp/test_record_tree.XXXXXX"
 
 static enum err events_follow(void *ctx, const struct event *events, size_t count, struct diag *diag) {
     struct followed *trace = ctx;
@@ -80,6 +84,8 @@ static enum err trace_begin(void *ctx, uint64_t pid, uint32_t image_number, void
         return diag_set(diag, ERR_LIMIT, NULL, "too many traces");
     if (all->begin_file)
         recorder_stall(all->begin_file);
+    if (all->made_file)
+        close(open(all->made_file, O_CREAT | O_WRONLY, 0600));
     struct followed *trace = &all->traces[all->count++];
     *trace = (struct followed){.pid = pid, .image_number = image_number, .fail_after = all->fail_after};
     *sink = (struct event_sink){.ctx = trace, .put = events_follow};
@@ -124,21 +130,18 @@ static size_t folder_count(const char *path) {
 }
 
 /* Runs traced_tree with up to three words. The recorder must not keep a descriptor or a thread. */
-static void forest_run_late(const char *what, const char *second, const char *third, uint64_t fail_after,
-                            const char *begin_file) {
+static void forest_run_bounded(const char *what, const char *second, const char *third, struct record_options options) {
     const char *argv[] = {program("traced_tree"), what, second, third, NULL};
-    const struct record_options options = {.argv = (char *const *)(uintptr_t)argv, .shim_path = shim_path};
+    options.argv = (char *const *)(uintptr_t)argv;
+    options.shim_path = shim_path;
     const struct record_tree_output output = {&forest, trace_begin, NULL, trace_finish, trace_discard, NULL};
     size_t descriptors = folder_count("/proc/self/fd"), threads = folder_count("/proc/self/task");
-    memset(&forest, 0, sizeof forest);
-    forest.fail_after = fail_after;
-    forest.begin_file = begin_file;
     forest.err = record_tree_run(&options, &output, &forest.tree, &forest.report, &forest.diag);
     record_tree_wait(&forest.report);
     if (forest.err)
         print_message("%s\n", forest.diag.text);
     for (size_t i = 0; i < forest.tree.process_count; i++)
-        if (forest.tree.processes[i].reason && !fail_after)
+        if (forest.tree.processes[i].reason && !forest.fail_after)
             print_message("%llu: %s\n", (unsigned long long)forest.tree.processes[i].pid,
                           forest.tree.processes[i].reason);
     assert_int_equal(folder_count("/proc/self/fd"), descriptors);
@@ -146,7 +149,19 @@ static void forest_run_late(const char *what, const char *second, const char *th
 }
 
 static void forest_run(const char *what, const char *second, const char *third, uint64_t fail_after) {
-    forest_run_late(what, second, third, fail_after, NULL);
+    memset(&forest, 0, sizeof forest);
+    forest.fail_after = fail_after;
+    forest_run_bounded(what, second, third, (struct record_options){0});
+}
+
+/* The name of a file that is not there. */
+static const char *file_name(char file[sizeof FILE_NAME]) {
+    memcpy(file, FILE_NAME, sizeof FILE_NAME);
+    int fd = mkstemp(file);
+    assert_true(fd >= 0);
+    close(fd);
+    unlink(file);
+    return file;
 }
 
 static void assert_exact(void) {
@@ -278,13 +293,11 @@ static void an_image_that_did_much_keeps_its_trace(void **state) {
 
 /* The recorder hears of all at once: of both forks, and of the exec between them. */
 static void images_and_their_forks_are_told_apart_however_late(void **state) {
-    char file[] = "/tmp/test_record_tree.XXXXXX";
+    char file[sizeof FILE_NAME];
     (void)state;
-    int fd = mkstemp(file);
-    assert_true(fd >= 0);
-    close(fd);
-    unlink(file);
-    forest_run_late("again", file, NULL, 0, file);
+    memset(&forest, 0, sizeof forest);
+    forest.begin_file = file_name(file);
+    forest_run_bounded("again", file, NULL, (struct record_options){0});
     assert_int_equal(unlink(file), 0);
     assert_exact();
     assert_int_equal(forest.tree.process_count, 4);
@@ -301,6 +314,39 @@ static void images_and_their_forks_are_told_apart_however_late(void **state) {
     }
     assert_int_equal(early, 1);
     assert_int_equal(late, 1);
+}
+
+/* Parent and child go on only when their traces have begun. */
+static void assert_begun_late(const struct record_options *options) {
+    char file[sizeof FILE_NAME];
+    memset(&forest, 0, sizeof forest);
+    forest.made_file = file_name(file);
+    forest_run_bounded("late", file, NULL, *options);
+    assert_int_equal(unlink(file), 0);
+    assert_exact();
+    assert_int_equal(forest.tree.process_count, 3);
+    assert_int_equal(forest.report.trace_count, 2);
+    for (size_t i = 0; i < 3; i++) {
+        if (!row_at(i)->file) {
+            assert_non_null(strstr(row_at(i)->reason, "the time that --start-after gives"));
+            continue;
+        }
+        const struct followed *trace = trace_of(row_at(i)->pid, 0);
+        assert_int_equal(trace->head_sizes[500], KEPT);
+        assert_int_equal(trace->inherited_blocks, row_at(i)->inherited_blocks);
+        assert_in_range(trace->size_counts[600], 0, options->start_after_ns ? 0 : CHILD_BLOCKS / 2);
+        assert_int_equal(trace->size_counts[700], 10);
+        assert_non_null(strstr(trace->end, "recording began after "));
+        assert_non_null(strstr(trace->end, "(--start-after); exit 0"));
+    }
+    trace_tree_clear(&forest.tree);
+}
+
+static void traces_that_begin_later_begin_all_at_once_with_what_is_alive(void **state) {
+    (void)state;
+    assert_begun_late(&(struct record_options){.start_after_ns = 300 * 1000 * 1000});
+    /* What the first process and its early child do, and most of what it and the second one do before they wait. */
+    assert_begun_late(&(struct record_options){.start_after_event_count = KEPT + (2 * CHILD_BLOCKS + KEPT) + 175});
 }
 
 static void a_program_that_cannot_be_recorded_is_listed_with_the_reason(void **state) {
@@ -405,6 +451,7 @@ int main(int count, char **arguments) {
         TREE_TEST(an_image_that_did_little_is_replaced_by_the_next),
         TREE_TEST(an_image_that_did_much_keeps_its_trace),
         TREE_TEST(images_and_their_forks_are_told_apart_however_late),
+        TREE_TEST(traces_that_begin_later_begin_all_at_once_with_what_is_alive),
         TREE_TEST(a_program_that_cannot_be_recorded_is_listed_with_the_reason),
         TREE_TEST(a_child_without_an_event_is_listed_and_has_no_trace),
         TREE_TEST(a_child_by_a_bare_clone_inherits_when_its_parent_waits),

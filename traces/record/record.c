@@ -199,7 +199,7 @@ static const char *end_describe(const struct recorder *recorder, bool is_over, c
         record_end_text(session->wait_status, end, sizeof end);
     else
         snprintf(end, sizeof end, "%s", is_over ? "the program ran on" : RECORD_END_UNKNOWN);
-    bounds_describe(&recorder->bounds, why, sizeof why);
+    bounds_describe(&recorder->bounds, true, true, why, sizeof why);
     int length = snprintf(buffer, buffer_bytes, "%s%s", why, end);
     if (forks)
         snprintf(buffer + length, buffer_bytes - (size_t)length, "; %" PRIu32 " forked child%s not recorded", forks,

@@ -113,9 +113,11 @@ static void stop_describe(const struct record_bounds *bounds, char *buffer, size
         snprintf(buffer, buffer_bytes, "recording ended early: %s; ", bounds->failure->text);
 }
 
-const char *bounds_describe(const struct record_bounds *bounds, char *buffer, size_t buffer_bytes) {
+const char *bounds_describe(const struct record_bounds *bounds, bool is_late, bool is_cut, char *buffer,
+                            size_t buffer_bytes) {
     buffer[0] = 0;
-    int length = start_describe(bounds->options, buffer, buffer_bytes);
-    stop_describe(bounds, buffer + length, buffer_bytes - (size_t)length);
+    int length = is_late ? start_describe(bounds->options, buffer, buffer_bytes) : 0;
+    if (is_cut)
+        stop_describe(bounds, buffer + length, buffer_bytes - (size_t)length);
     return buffer;
 }

@@ -48,8 +48,11 @@ void bounds_fail(struct record_bounds *bounds, const struct diag *diag);
 
 /**
  * "recording began after …; recording ended …; ": for the description, what the program's end is put behind; empty for
- * one that was recorded from its start to its end. @return buffer.
+ * one that was recorded from its start to its end.
+ * @param is_late, is_cut whether the trace begins, ends, where the bounds are, if there are any: not with its process.
+ * @return buffer.
  */
-const char *bounds_describe(const struct record_bounds *bounds, char *buffer, size_t buffer_bytes);
+const char *bounds_describe(const struct record_bounds *bounds, bool is_late, bool is_cut, char *buffer,
+                            size_t buffer_bytes);
 
 #endif

@@ -43,6 +43,11 @@ static void image_look(struct recorded_process *process) {
 static enum err trace_begin(void *ctx, struct event_sink *sink, struct diag *diag) {
     struct recorded_process *process = ctx;
     struct event_sink real;
+    process->is_late = false;
+    if (process->bounds->is_waiting) {
+        *sink = bounds_wait(process->bounds);
+        return ERR_OK;
+    }
     enum err err =
         process->output->begin(process->output->ctx, process->pid, process->kept_count, &process->trace, &real, diag);
     if (err)
@@ -110,6 +115,14 @@ enum err process_attach(struct recorded_process *process, struct record_session 
     if (process->clock_start_ns)
         namer_time_keep(process->namer, process->clock_start_ns, process->clock_unit_ns);
     return ERR_OK;
+}
+
+enum err process_begin_late(struct recorded_process *process, struct diag *diag) {
+    if (process->state != PROCESS_RUNNING || process->err || !process->image_count)
+        return ERR_OK;
+    enum err err = namer_restart(process->namer, diag);
+    process->is_late = !err;
+    return err;
 }
 
 enum err process_step(struct recorded_process *process, bool is_final, bool *progress, struct diag *diag) {

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/base/diag.h"
+#include "traces/record/record_bounds.h"
 #include "traces/record/record_control.h"
 #include "traces/record/record_merge.h"
 #include "traces/record/record_names.h"
@@ -62,6 +63,7 @@ struct recorded_process {
     struct namer *namer;
     struct stage *stage;
     const struct record_tree_output *output;
+    struct record_bounds *bounds; /**< borrowed; while they are waiting nothing has a trace */
     struct process_watcher watcher;
 
     uint64_t clock_start_ns;        /**< what the clock of events' times showed when the recording began; 0: no times */
@@ -69,6 +71,7 @@ struct recorded_process {
     bool is_announced;              /**< the present trace … */
     uint64_t announced_arena_count; /**< … with so many arenas */
     void *trace;                    /**< the output's, of the present image; NULL: none */
+    bool is_late;                   /**< the present trace began in the middle of its process, when all did */
     uint32_t image_count;
     uint32_t kept_count; /**< traces */
     uint64_t inherited_uncertain_count;
@@ -88,6 +91,9 @@ void process_destroy(struct recorded_process *process);
 enum err process_attach(struct recorded_process *process, struct record_session *session, struct stage *beside,
                         const struct record_tree_output *output, const struct process_watcher *watcher,
                         struct diag *diag);
+
+/** Its trace begins here, with what is alive, unless it has yet to show itself. @return namer_restart's errors. */
+enum err process_begin_late(struct recorded_process *process, struct diag *diag);
 
 /** Takes what its rings hold. @return merge_pass's errors and the output's. */
 enum err process_step(struct recorded_process *process, bool is_final, bool *progress, struct diag *diag);

@@ -60,8 +60,11 @@ struct record_tree {
     struct stage *stage; /* that all others share the queue of; has no sink itself */
     int epoll;
     uint32_t round;
-    uint64_t clock_start_ns;     /* by the clock of --time; 0: events have no times */
-    struct record_bounds bounds; /* of all together: how long, how many events, and whether somebody asked to end */
+    uint64_t clock_start_ns; /* by the clock of --time; 0: events have no times */
+    struct record_bounds
+        bounds;        /* of all together: from when, how long, how many events, and whether one asked to end */
+    uint64_t start_ns; /* of the recording; its traces may begin later */
+    uint64_t early_event_count; /* of images that ended before that */
     uint64_t exec_seen;
     uint32_t recent[RECENT_COUNT]; /* pids that have been finished */
     uint32_t recent_count;
@@ -75,7 +78,7 @@ struct record_tree {
 };
 
 static uint64_t now_us(const struct record_tree *tree) {
-    return (clock_now_ns() - tree->bounds.start_ns) / 1000;
+    return (clock_now_ns() - tree->start_ns) / 1000;
 }
 
 static enum err out_of_memory(struct diag *diag) {
@@ -248,15 +251,33 @@ static void exec_path_of(const struct recorded_process *process, char path[RECOR
     }
 }
 
+/* Events of an image; what makes its inheritance is no doing of the program. */
+static uint64_t process_event_count(const struct recorded_process *process, bool is_own) {
+    struct namer_counts counts = {0};
+    if (process->namer)
+        counts = namer_counts(process->namer);
+    return counts.event_count - (is_own ? counts.inherited_block_count : 0);
+}
+
+/* An image ends: when that is before the traces begin, it still counts. */
+static void early_count(struct record_tree *tree, const struct recorded_process *process) {
+    if (tree->bounds.is_waiting)
+        tree->early_event_count += process_event_count(process, true);
+}
+
 static enum err image_over(void *ctx, struct recorded_process *process, struct diag *diag) {
     struct record_tree *tree = ctx;
-    bool keeps = process_own_operation_count(process) >= RECORD_IMAGE_OPERATIONS_KEPT;
+    char end[256];
+    bool keeps = process->trace && process_own_operation_count(process) >= RECORD_IMAGE_OPERATIONS_KEPT;
     struct tree_process unlisted = {0}, *row = keeps ? row_add(tree, diag) : &unlisted;
     if (!row)
         return ERR_NOMEM;
-    enum err err = process_trace_end(process, "exec", keeps, &tree->host, row, diag);
+    bounds_describe(&tree->bounds, process->is_late, false, end, sizeof end);
+    strcat(end, "exec");
+    enum err err = process_trace_end(process, end, keeps, &tree->host, row, diag);
     row->end_us = now_us(tree);
     tree->report->event_count += keeps ? row->event_count : 0;
+    early_count(tree, process);
     forks_settle(tree, process);
     if (keeps || process->came != TREE_START) /* what a script's first line starts it by is not worth a row */
         process->came = TREE_EXEC;
@@ -408,6 +429,7 @@ static enum err claims_take(struct record_tree *tree, struct diag *diag) {
         process->state = PROCESS_CLAIMING;
         process->clock_start_ns = tree->clock_start_ns;
         process->clock_unit_ns = record_time_unit_ns(tree->options->time);
+        process->bounds = &tree->bounds;
         enum err err =
             process_attach(process, &tree->slots->sessions[claim.slot], tree->stage, tree->output, &watcher, diag);
         if (err)
@@ -426,8 +448,8 @@ static void claim_hear(struct record_tree *tree, struct recorded_process *proces
     process->parent_pid = slot->parent_pid;
     process->fork_number = slot->fork_number;
     process->parent_stamp = slot->parent_stamp;
-    if (slot->claimed_ns > tree->bounds.start_ns && slot->claimed_ns <= clock_now_ns())
-        process->begin_us = (slot->claimed_ns - tree->bounds.start_ns) / 1000;
+    if (slot->claimed_ns > tree->start_ns && slot->claimed_ns <= clock_now_ns())
+        process->begin_us = (slot->claimed_ns - tree->start_ns) / 1000;
     process->state = process->came == TREE_FORK ? PROCESS_AWAITING : PROCESS_RUNNING;
     if (!failure)
         return;
@@ -492,11 +514,13 @@ static bool inheritance_take(struct record_tree *tree, struct recorded_process *
 
 static const char *end_text(const struct record_tree *tree, const struct recorded_process *process, char *buffer,
                             size_t buffer_bytes) {
-    char why[200];
+    bounds_describe(&tree->bounds, process->is_late, !process->has_status, buffer, buffer_bytes);
+    size_t length = strlen(buffer);
     if (process->has_status)
-        return record_end_text(process->wait_status, buffer, buffer_bytes);
-    bounds_describe(&tree->bounds, why, sizeof why);
-    snprintf(buffer, buffer_bytes, "%s%s", why, process->has_ended ? "ended, nobody knows how" : "it ran on");
+        record_end_text(process->wait_status, buffer + length, buffer_bytes - length);
+    else
+        snprintf(buffer + length, buffer_bytes - length, "%s",
+                 process->has_ended ? "ended, nobody knows how" : "it ran on");
     return buffer;
 }
 
@@ -519,7 +543,8 @@ static enum err row_without_trace(struct record_tree *tree, const struct recorde
 }
 
 /* What is to be said of one that has no trace; NULL: nothing, it never was a process of its own account. */
-static const char *reason_find(const struct recorded_process *process, char *buffer, size_t buffer_bytes) {
+static const char *reason_find(const struct record_tree *tree, const struct recorded_process *process, char *buffer,
+                               size_t buffer_bytes) {
     char path[RECORD_TEXT_BYTES];
     exec_path_of(process, path);
     if (process->err) {
@@ -536,6 +561,10 @@ static const char *reason_find(const struct recorded_process *process, char *buf
         return "it is CPython, and --python=off leaves it out";
     if (process->session && atomic_load(&process->session->shared->malloc_elsewhere))
         return "it brings its own malloc, past which nothing came";
+    if (tree->bounds.is_waiting && process->image_count)
+        return "it ended before the time that --start-after gives";
+    if (process->is_late)
+        return "it made no allocation call after the time that --start-after gives";
     return process->came == TREE_EXEC && process->state == PROCESS_NAMED ? NULL : "it made no allocation call";
 }
 
@@ -621,11 +650,12 @@ static enum err process_finish(struct record_tree *tree, struct recorded_process
     if (has_trace)
         err = process_close_trace(tree, process, diag);
     if (!err && (!has_trace || path[0])) {
-        const char *reason = reason_find(process, buffer, sizeof buffer);
+        const char *reason = reason_find(tree, process, buffer, sizeof buffer);
         tree->report->fault_count += !has_trace && process->err && process->err != ERR_UNSUPPORTED;
         if (reason)
             err = row_without_trace(tree, process, reason, diag);
     }
+    early_count(tree, process);
     process_forget(tree, process);
     return err;
 }
@@ -727,12 +757,30 @@ static bool orphans_find(struct record_tree *tree) {
     return has_found;
 }
 
-static bool tree_is_bounded(struct record_tree *tree) {
-    uint64_t count = tree->report->event_count;
+/* Of what is in traces, or, before they begin, of all. */
+static uint64_t tree_event_count(const struct record_tree *tree) {
+    uint64_t count = tree->bounds.is_waiting ? tree->early_event_count : tree->report->event_count;
     for (const struct recorded_process *process = tree->processes; process; process = process->next)
-        count += process->namer ? namer_counts(process->namer).event_count : 0;
-    tree->bounds.event_count = count;
+        count += process_event_count(process, tree->bounds.is_waiting);
+    return count;
+}
+
+static bool tree_is_bounded(struct record_tree *tree) {
+    tree->bounds.event_count = tree->bounds.is_waiting ? 0 : tree_event_count(tree);
     return bounds_reached(&tree->bounds);
+}
+
+/* All traces begin at one moment, each with what is alive in its process by then. */
+static void traces_begin_late(struct record_tree *tree) {
+    uint64_t event_count = tree_event_count(tree);
+    if (!event_count || !bounds_start_due(&tree->bounds, event_count))
+        return;
+    bounds_start_now(&tree->bounds);
+    for (struct recorded_process *process = tree->processes; process; process = process->next) {
+        enum err err = process_begin_late(process, &process->diag);
+        if (err)
+            process_fail(process, err);
+    }
 }
 
 /* What was written until everybody had heard that nothing is recorded any more. */
@@ -777,6 +825,8 @@ static enum err tree_drain(struct record_tree *tree, struct diag *diag) {
     while (!err && !tree_is_bounded(tree)) {
         lingering_tell(tree);
         err = tree_round(tree, &progress, diag);
+        if (tree->bounds.is_waiting)
+            traces_begin_late(tree);
         sinks_sync(tree);
         if (err || progress)
             continue;
@@ -804,7 +854,7 @@ static enum err tree_start(struct record_tree *tree, struct diag *diag) {
     session->claim_word = &slot->claim;
     session->files_max = &tree->files;
     bounds_start(&tree->bounds, tree->options);
-    tree->synced_ns = tree->bounds.start_ns;
+    tree->start_ns = tree->synced_ns = tree->bounds.start_ns;
     tree->clock_start_ns = tree->options->time ? record_time_now_ns(tree->options->time) : 0;
     enum err err = session_spawn(session, tree->options, diag);
     if (err)

@@ -75,7 +75,9 @@ struct record_tree_report {
 /**
  * Runs the command and records it and its descendants, until the last of them that is recorded has ended, a bound is
  * reached (duration_ns; event_count_max counts all processes together, and is heeded once a round, not to the event),
- * or SIGINT asks for it. As with record_run, record_tree_wait must follow.
+ * or SIGINT asks for it. With start_after_ns or start_after_event_count (of all together, again once a round) all
+ * traces begin at one moment, each with what is alive in its process then; processes that ended before have none. As
+ * with record_run, record_tree_wait must follow.
  * @param tree filled: command, tool, date and a row for each; the caller's to clear, after a failure, too.
  * @return as record_run. A process whose recording fails ends only that one's.
  */

@@ -213,6 +213,22 @@ static int again_leaf_run(const char *file) {
     return fd < 0 || close(fd);
 }
 
+/* A child that ends early; then parent and child do something, wait for a file, at most for a while, and do more. */
+static int late_run(const char *file) {
+    if (fork() == 0)
+        child_run();
+    wait(NULL);
+    pid_t child = fork();
+    blocks_make(600, CHILD_BLOCKS);
+    for (int i = 0; i < 4000 && access(file, F_OK); i++)
+        usleep(5000);
+    blocks_make(700, 10);
+    if (child == 0)
+        _exit(0);
+    waitpid(child, NULL, 0);
+    return 0;
+}
+
 static int many_run(int count) {
     for (int i = 0; i < count; i++) {
         if (i >= AT_ONCE)
@@ -269,6 +285,8 @@ int main(int count, char **words) {
         return exec_run(words[0], words[2], atoi(words[3]));
     if (strcmp(what, "again") == 0)
         return again_run(words[0], words[2]);
+    if (strcmp(what, "late") == 0)
+        return late_run(words[2]);
     if (strcmp(what, "many") == 0)
         return many_run(atoi(words[2]));
     if (strcmp(what, "clone") == 0)
