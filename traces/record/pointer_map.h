@@ -7,8 +7,9 @@
  * that is not, and every full line that it passed counts it: a search goes on past a line only while that count is not
  * 0, and a removal leaves no tombstone and moves nothing.
  *
- * Memory: 16 bytes per place, 32 with details; the table doubles at a load of 3/4. Cost: 5 to 10 ns where the line is
- * in the cache.
+ * Memory: 16 bytes per place, 32 with details, in pages of the system's own; the table doubles at a load of 3/4, so
+ * that is 21 to 43 bytes per address, 43 to 85 with details, and no more than that while it doubles. Cost: 5 to 10 ns
+ * where the line is in the cache.
  */
 #ifndef MMREPLAY_TRACES_RECORD_POINTER_MAP_H
 #define MMREPLAY_TRACES_RECORD_POINTER_MAP_H

@@ -12,7 +12,7 @@
  * /proc/self/mem cannot be read in the child, or more than CUT_RECORDS_MAX operations came during one fork.
  *
  * Memory of the recorder: 48 MiB of queue for all processes together; for each that is alive about 1 MiB and what its
- * trace's writer takes (up to 13 MiB for one with 2^18 events or more), 64 to 128 bytes per live block; for each that
+ * trace's writer takes (up to 13 MiB for one with 2^18 events or more), 43 to 85 bytes per live block; for each that
  * has ended a few hundred bytes; for each fork whose child has not made its first call yet 16 bytes per live block, and
  * 32 per operation of its parent during the fork.
  */
