@@ -47,6 +47,11 @@ struct tree_fork {
     uint64_t uncertain_count;
 };
 
+struct pid_list {
+    uint32_t *pids;
+    size_t count;
+};
+
 struct record_tree {
     const struct record_options *options;
     const struct record_tree_output *output;
@@ -69,6 +74,7 @@ struct record_tree {
     uint32_t recent[RECENT_COUNT]; /* pids that have been finished */
     uint32_t recent_count;
     pid_t root_pid;
+    struct pid_list strangers; /* children that this process had before it began to record (it came by exec) */
     int shim_fd;
     struct rlimit files; /* that the program is to have; the recorder takes as many as it may */
     bool root_has_ended;
@@ -339,7 +345,39 @@ static bool root_reap(struct record_tree *tree) {
     return tree->root_has_ended;
 }
 
-/* Our own children: the program, and orphans. */
+static bool pid_list_has(const struct pid_list *list, uint32_t pid) {
+    size_t i = 0;
+    while (i < list->count && list->pids[i] != pid)
+        i++;
+    return i < list->count;
+}
+
+static void pid_list_remove(struct pid_list *list, uint32_t pid) {
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->pids[i] != pid)
+            list->pids[kept++] = list->pids[i];
+    list->count = kept;
+}
+
+/* The children of this process; as many as there is memory for. */
+static struct pid_list children_list(void) {
+    struct pid_list list = {0};
+    char path[64];
+    uint32_t pid, *pids;
+    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
+    FILE *file = fopen(path, "re");
+    while (file && fscanf(file, "%" SCNu32, &pid) == 1 &&
+           (pids = realloc(list.pids, (list.count + 1) * sizeof *list.pids))) {
+        list.pids = pids;
+        list.pids[list.count++] = pid;
+    }
+    if (file)
+        fclose(file);
+    return list;
+}
+
+/* Our own children: the program, orphans, and those that were there before. */
 static void children_reap(struct record_tree *tree) {
     siginfo_t info = {0};
     int status;
@@ -351,6 +389,7 @@ static void children_reap(struct record_tree *tree) {
             continue;
         }
         struct recorded_process *process = process_find(tree, (uint32_t)info.si_pid);
+        pid_list_remove(&tree->strangers, (uint32_t)info.si_pid); /* the number may be another's from now on */
         if (waitpid(info.si_pid, &status, 0) == info.si_pid && process) {
             status_set(process, status);
             process_has_ended(tree, process);
@@ -740,20 +779,18 @@ static enum err tree_round(struct record_tree *tree, bool *progress, struct diag
 
 /* An orphan that nobody has spoken of: it became our child when its parent ended. */
 static bool orphans_find(struct record_tree *tree) {
-    char path[64];
-    long pid;
+    struct pid_list children = children_list();
     bool has_found = false;
-    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
-    FILE *file = fopen(path, "re");
-    while (file && fscanf(file, "%ld", &pid) == 1)
-        if (!process_find(tree, (uint32_t)pid)) {
-            struct recorded_process *process = process_add(tree, (uint32_t)pid, 0);
-            has_found = has_found || process;
-            if (process)
-                process->came = TREE_FORK;
-        }
-    if (file)
-        fclose(file);
+    for (size_t i = 0; i < children.count; i++) {
+        uint32_t pid = children.pids[i];
+        if (process_find(tree, pid) || pid_list_has(&tree->strangers, pid))
+            continue;
+        struct recorded_process *process = process_add(tree, pid, 0);
+        has_found = has_found || process;
+        if (process)
+            process->came = TREE_FORK;
+    }
+    free(children.pids);
     return has_found;
 }
 
@@ -856,6 +893,7 @@ static enum err tree_start(struct record_tree *tree, struct diag *diag) {
     bounds_start(&tree->bounds, tree->options);
     tree->start_ns = tree->synced_ns = tree->bounds.start_ns;
     tree->clock_start_ns = tree->options->time ? record_time_now_ns(tree->options->time) : 0;
+    tree->strangers = children_list();
     enum err err = session_spawn(session, tree->options, diag);
     if (err)
         return err;
@@ -891,6 +929,7 @@ static void tree_clear(struct record_tree *tree) {
     }
     while (tree->forks)
         fork_remove(tree, tree->forks);
+    free(tree->strangers.pids);
     slots_destroy(tree->slots);
     stage_destroy(tree->stage);
     trace_info_clear(&tree->host);
