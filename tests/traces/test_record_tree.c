@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -429,6 +430,58 @@ static void sinks_that_fail_end_recordings_but_no_process(void **state) {
     assert_non_null(strstr(row_at(0)->reason, "no space"));
 }
 
+/* Of the two processes that had one number, the one that made blocks of 600 or of 601. */
+static const struct tree_process *row_of_life(size_t bytes) {
+    for (size_t i = 0; i < forest.tree.process_count; i++) {
+        const struct tree_process *row = row_at(i);
+        for (size_t j = 0; row->file && j < forest.count; j++)
+            if (forest.traces[j].pid == row->pid && forest.traces[j].size_counts[bytes] &&
+                forest.traces[j].event_count == row->event_count)
+                return row;
+    }
+    fail_msg("no trace has blocks of %zu bytes", bytes);
+    return NULL;
+}
+
+static const struct followed *trace_with(size_t bytes) {
+    for (size_t i = 0; i < forest.count; i++)
+        if (forest.traces[i].is_finished && forest.traces[i].size_counts[bytes])
+            return &forest.traces[i];
+    fail_msg("no trace has blocks of %zu bytes", bytes);
+    return NULL;
+}
+
+/* Both are recorded whole, and neither waits for ever. */
+static void assert_both_lives(const char *how) {
+    forest_run("reused", how, NULL, 0);
+    if (WIFEXITED(forest.report.wait_status) && WEXITSTATUS(forest.report.wait_status) == 77)
+        skip();
+    assert_exact();
+    assert_int_equal(forest.report.wait_status, 0);
+    const struct followed *first = trace_with(600), *second = trace_with(601);
+    bool is_program = strcmp(how, "exec") == 0;
+    assert_int_equal(first->pid, second->pid);
+    assert_int_equal(first->size_counts[600], 200000);
+    assert_int_equal(second->size_counts[601], 400000);
+    assert_int_equal(second->size_counts[600], 0);
+    assert_int_equal(first->head_sizes[500], KEPT);
+    assert_int_equal(second->head_sizes[500], is_program ? 0 : KEPT);
+    assert_string_equal(row_of_life(600)->end, "exit 0");
+    assert_string_equal(row_of_life(601)->end, "exit 4");
+    assert_int_equal(row_of_life(601)->came, is_program ? TREE_EXEC : TREE_FORK);
+    assert_null(row_of_life(601)->reason);
+}
+
+static void a_child_whose_pid_another_had_just_now_is_recorded(void **state) {
+    (void)state;
+    assert_both_lives("at once");
+}
+
+static void a_child_whose_pid_another_had_a_while_ago_is_recorded(void **state) {
+    (void)state;
+    assert_both_lives("late");
+}
+
 static int tree_clear(void **state) {
     (void)state;
     trace_tree_clear(&forest.tree);
@@ -457,6 +510,8 @@ int main(int count, char **arguments) {
         TREE_TEST(a_child_by_a_bare_clone_inherits_when_its_parent_waits),
         TREE_TEST(children_inherit_exactly_what_was_there_beside_running_threads),
         TREE_TEST(hundreds_of_short_children_are_all_there),
+        TREE_TEST(a_child_whose_pid_another_had_just_now_is_recorded),
+        TREE_TEST(a_child_whose_pid_another_had_a_while_ago_is_recorded),
         TREE_TEST(sinks_that_fail_end_recordings_but_no_process),
     };
     traced_begin(count, arguments);

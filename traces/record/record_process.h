@@ -55,6 +55,8 @@ struct recorded_process {
 
     uint32_t slot;
     struct record_session *session; /**< borrowed; NULL while NAMED */
+    uint64_t life;                  /**< as in its memory: tells it from those that had its pid before; 0: NAMED */
+    uint64_t parent_life;           /**< came by a fork: of its parent */
     uint64_t fork_number;           /**< of its parent, 0: unseen */
     uint64_t parent_stamp;
     bool has_guess;       /**< what it inherits from a fork unseen has been taken */
@@ -85,6 +87,12 @@ struct recorded_process {
 /** One that is NAMED. @return NULL: no memory. */
 struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint64_t begin_us);
 void process_destroy(struct recorded_process *process);
+
+/** Whether it has ended; asks the kernel if need be, which knows it before has_ended says so. */
+bool process_is_over(const struct recorded_process *process);
+
+/** Whether there is a process of that number that has not ended. */
+bool process_pid_is_alive(uint32_t pid);
 
 /** It has memory from now on. @param beside a stage to share the queue of; NULL: the first. @return ERR_NOMEM, ERR_IO.
  */

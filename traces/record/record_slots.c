@@ -40,6 +40,7 @@ static enum err slot_prepare(struct slots *slots, uint32_t slot, struct diag *di
     if (err)
         return err;
     atomic_store(&slots->control->slots[slot].fd, (uint32_t)slots->sessions[slot].fd);
+    slots->sessions[slot].life = slots->sessions[slot].shared->life = ++slots->life_count;
     slots->is_seen[slot] = 0;
     slots->used_count++;
     return ERR_OK;
@@ -151,6 +152,7 @@ void slots_answer(struct slots *slots, uint32_t slot) {
 
 void slots_release(struct slots *slots, uint32_t slot) {
     atomic_store(&slots->control->slots[slot].claim, control_claim(SLOT_EMPTY, 0));
+    session_stop(&slots->sessions[slot]);
     session_close(&slots->sessions[slot]);
     slots->used_count--;
 }

@@ -37,9 +37,9 @@ enum {
 /* What a child will inherit, from its parent's side. */
 struct tree_fork {
     struct tree_fork *next;
-    uint32_t parent_pid;
-    uint32_t child_pid; /* 0: not known (yet) */
+    uint64_t parent_life;
     uint64_t number;
+    const struct recorded_process *child; /* NULL: not known (yet) */
     bool is_claimed;
     bool is_over;
     struct live_set live;  /* of the parent, when it began … */
@@ -91,9 +91,30 @@ static enum err out_of_memory(struct diag *diag) {
     return diag_set(diag, ERR_NOMEM, NULL, "out of memory for the list of processes");
 }
 
+/* The last one that came of that number. */
 static struct recorded_process *process_find(const struct record_tree *tree, uint32_t pid) {
     struct recorded_process *process = tree->processes;
     while (process && process->pid != pid)
+        process = process->next;
+    return process;
+}
+
+static struct recorded_process *process_find_first(const struct record_tree *tree, uint32_t pid) {
+    struct recorded_process *first = NULL;
+    for (struct recorded_process *process = tree->processes; process; process = process->next)
+        first = process->pid == pid ? process : first;
+    return first;
+}
+
+/* Whose number it is now. NULL: nobody's that is known; the one that had it is over, and it has come again. */
+static struct recorded_process *process_now(const struct record_tree *tree, uint32_t pid) {
+    struct recorded_process *process = process_find(tree, pid);
+    return process && process_is_over(process) && process_pid_is_alive(pid) ? NULL : process;
+}
+
+static struct recorded_process *life_find(const struct record_tree *tree, uint64_t life) {
+    struct recorded_process *process = tree->processes;
+    while (process && (!life || process->life != life))
         process = process->next;
     return process;
 }
@@ -118,9 +139,9 @@ static struct recorded_process *process_add(struct record_tree *tree, uint32_t p
 
 /* ---- what parents know of forks ---- */
 
-static struct tree_fork *fork_find(const struct record_tree *tree, uint32_t parent_pid, uint64_t number) {
+static struct tree_fork *fork_find(const struct record_tree *tree, uint64_t parent_life, uint64_t number) {
     struct tree_fork *fork = tree->forks;
-    while (fork && (fork->parent_pid != parent_pid || fork->number != number))
+    while (fork && (fork->parent_life != parent_life || fork->number != number))
         fork = fork->next;
     return fork;
 }
@@ -142,7 +163,7 @@ static enum err fork_begin(struct record_tree *tree, struct recorded_process *pr
         free(fork);
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory for what a forked child inherits");
     }
-    fork->parent_pid = process->pid;
+    fork->parent_life = process->life;
     fork->number = number;
     fork->next = tree->forks;
     tree->forks = fork;
@@ -161,31 +182,34 @@ static void fork_settle(struct tree_fork *fork, struct recorded_process *parent)
 /* Whatever of the parent has not been recorded by now is not coming. */
 static void forks_settle(struct record_tree *tree, struct recorded_process *parent) {
     for (struct tree_fork *fork = tree->forks; fork; fork = fork->next)
-        if (fork->parent_pid == parent->pid)
+        if (fork->parent_life == parent->life)
             fork_settle(fork, parent);
 }
 
 static void beside_fork(void *ctx, struct recorded_process *parent, const struct merged_record *record) {
     struct record_tree *tree = ctx;
     for (struct tree_fork *fork = tree->forks; fork; fork = fork->next)
-        if (fork->parent_pid == parent->pid && !fork->is_over && !fork->is_claimed)
+        if (fork->parent_life == parent->life && !fork->is_over && !fork->is_claimed)
             cut_log_add(&fork->beside, record);
 }
 
 /* The child has a pid; when it has said nothing of itself so far, it is NAMED. */
-static enum err fork_name_child(struct record_tree *tree, struct tree_fork *fork, uint32_t pid, struct diag *diag) {
+static enum err fork_name_child(struct record_tree *tree, struct tree_fork *fork, uint32_t pid, uint32_t parent_pid,
+                                struct diag *diag) {
     if (fork->is_claimed)
         return ERR_OK;
-    if (!pid || pid_is_recent(tree, pid)) {
+    if (!pid) {
         fork_remove(tree, fork);
         return ERR_OK;
     }
-    fork->child_pid = pid;
-    struct recorded_process *child = process_find(tree, pid);
-    if (!child && !(child = process_add(tree, pid, fork->parent_pid)))
+    struct recorded_process *child = process_now(tree, pid);
+    bool is_new = !child;
+    if (is_new && !(child = process_add(tree, pid, parent_pid)))
         return out_of_memory(diag);
+    fork->child = child;
+    bool was_finished = is_new && pid_is_recent(tree, pid) && process_is_over(child); /* it has a row, or wants none */
     if (child->state == PROCESS_NAMED)
-        child->came = TREE_FORK;
+        child->came = was_finished ? TREE_EXEC : TREE_FORK;
     return ERR_OK;
 }
 
@@ -199,7 +223,7 @@ static enum err process_told(void *ctx, struct recorded_process *process, const 
     struct record_tree *tree = ctx;
     uint64_t value = record->what & RECORD_POINTER_MASK;
     enum record_process_event what = (enum record_process_event)(record->what >> RECORD_DOMAIN_SHIFT & 3);
-    struct tree_fork *fork = what == PROCESS_WAITED ? NULL : fork_find(tree, process->pid, value);
+    struct tree_fork *fork = what == PROCESS_WAITED ? NULL : fork_find(tree, process->life, value);
     struct recorded_process *child;
     switch (what) {
     case PROCESS_FORK:
@@ -211,10 +235,10 @@ static enum err process_told(void *ctx, struct recorded_process *process, const 
     case PROCESS_CHILD:
         if (fork)
             fork_settle(fork, process);
-        return fork ? fork_name_child(tree, fork, (uint32_t)record->size_bytes, diag) : ERR_OK;
+        return fork ? fork_name_child(tree, fork, (uint32_t)record->size_bytes, process->pid, diag) : ERR_OK;
     case PROCESS_WAITED:
-        child = process_find(tree, (uint32_t)value);
-        if (child && !child->has_status)
+        child = process_find_first(tree, (uint32_t)value);
+        if (child && !child->has_status && process_is_over(child))
             status_set(child, (int)record->size_bytes);
         return ERR_OK;
     }
@@ -324,7 +348,8 @@ static void process_has_ended(struct record_tree *tree, struct recorded_process 
         if (process->pidfd >= 0)
             epoll_ctl(tree->epoll, EPOLL_CTL_DEL, process->pidfd, NULL);
     }
-    if (!process->has_status && zombie_status(process->pid, &process->wait_status))
+    bool is_last = process_find(tree, process->pid) == process; /* else it has been waited for */
+    if (!process->has_status && is_last && zombie_status(process->pid, &process->wait_status))
         process->has_status = true;
     uint32_t note = process->session ? atomic_load(&process->session->shared->exit_note) : 0;
     if (!process->has_status && note & RECORD_EXIT_NOTED)
@@ -418,9 +443,9 @@ static void execs_read(struct record_tree *tree, struct diag *diag) {
         struct control_exec *note = &control->execs[tree->exec_seen % CONTROL_EXEC_COUNT];
         if (atomic_load(&note->serial) != tree->exec_seen + 1)
             return; /* not whole yet, or overwritten already: then count has moved on */
-        struct recorded_process *process = process_find(tree, note->pid);
+        struct recorded_process *process = process_now(tree, note->pid);
         bool is_exec = note->path[0] != 0;
-        if (!process && is_exec && !pid_is_recent(tree, note->pid) &&
+        if (!process && is_exec && (!pid_is_recent(tree, note->pid) || process_pid_is_alive(note->pid)) &&
             (process = process_add(tree, note->pid, note->parent_pid)))
             process->came = TREE_EXEC;
         if (!process || process->state == PROCESS_RUNNING)
@@ -438,7 +463,7 @@ static enum err stamp_reached(void *ctx, struct recorded_process *parent, struct
     for (struct recorded_process *child = tree->processes; child; child = child->next) {
         struct live_set live;
         if (child->state != PROCESS_AWAITING || child->fork_number || child->has_guess ||
-            child->parent_pid != parent->pid)
+            child->parent_life != parent->life)
             continue;
         if (child->parent_stamp > now) {
             if (child->parent_stamp < parent->guess_stamp)
@@ -453,17 +478,24 @@ static enum err stamp_reached(void *ctx, struct recorded_process *parent, struct
     return ERR_OK;
 }
 
+/* A process claims once, and keeps its slot over an exec: a second claim is that of the next one of the same pid. */
+static struct recorded_process *claimant_find(struct record_tree *tree, uint32_t pid) {
+    struct recorded_process *process = process_now(tree, pid);
+    if (process && !process->session)
+        return process;
+    struct recorded_process *claimant = process_add(tree, pid, 0);
+    if (claimant && process)
+        process_has_ended(tree, process);
+    return claimant;
+}
+
 static enum err claims_take(struct record_tree *tree, struct diag *diag) {
     const struct process_watcher watcher = {tree, process_told, stamp_reached, beside_fork, image_over};
     struct slot_claim claim;
     while (slots_next_claim(tree->slots, &claim)) {
-        struct recorded_process *process = process_find(tree, claim.pid);
-        if (!process && !(process = process_add(tree, claim.pid, 0)))
+        struct recorded_process *process = claimant_find(tree, claim.pid);
+        if (!process)
             return out_of_memory(diag);
-        if (process->session) { /* nonsense, or a pid that came again before its end was seen */
-            slots_release(tree->slots, claim.slot);
-            continue;
-        }
         process->slot = claim.slot;
         process->state = PROCESS_CLAIMING;
         process->clock_start_ns = tree->clock_start_ns;
@@ -485,6 +517,7 @@ static void claim_hear(struct record_tree *tree, struct recorded_process *proces
     uint32_t failure = atomic_load(&slot->failure);
     process->came = slot->came == CAME_START ? TREE_START : slot->came == CAME_FORK ? TREE_FORK : TREE_EXEC;
     process->parent_pid = slot->parent_pid;
+    process->parent_life = slot->parent_life;
     process->fork_number = slot->fork_number;
     process->parent_stamp = slot->parent_stamp;
     if (slot->claimed_ns > tree->start_ns && slot->claimed_ns <= clock_now_ns())
@@ -530,10 +563,10 @@ static void fork_cut(const struct recorded_process *child, struct tree_fork *for
 
 /* @return whether the process may run: its inheritance is there, or will never be. */
 static bool inheritance_take(struct record_tree *tree, struct recorded_process *process) {
-    struct recorded_process *parent = process_find(tree, process->parent_pid);
+    struct recorded_process *parent = life_find(tree, process->parent_life);
     if (!process->fork_number)
         return inheritance_guess(tree, process, parent);
-    struct tree_fork *fork = fork_find(tree, process->parent_pid, process->fork_number);
+    struct tree_fork *fork = fork_find(tree, process->parent_life, process->fork_number);
     if (!fork) {
         process->has_lost_inheritance = !parent || parent->err;
         return process->has_lost_inheritance;
@@ -545,7 +578,7 @@ static bool inheritance_take(struct record_tree *tree, struct recorded_process *
     process->inherited_uncertain_count = fork->uncertain_count;
     tree->report->uncertain_count += fork->uncertain_count;
     fork->is_claimed = true;
-    fork->child_pid = process->pid;
+    fork->child = process;
     return true;
 }
 
@@ -671,7 +704,7 @@ static void process_forget(struct record_tree *tree, struct recorded_process *pr
     forks_settle(tree, process);
     for (struct tree_fork *fork = tree->forks, *next; fork; fork = next) {
         next = fork->next;
-        if (fork->child_pid == process->pid)
+        if (fork->child == process)
             fork_remove(tree, fork);
     }
     uint32_t slot = process->slot;

@@ -145,6 +145,7 @@ static struct control_slot *slot_claim(uint32_t pid) {
 static void slot_tell(struct control_slot *slot, enum control_came came, uint32_t parent_pid, uint64_t fork_number) {
     slot->came = came;
     slot->parent_pid = parent_pid;
+    slot->parent_life = came == CAME_FORK ? shim.shared->life : 0;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     slot->claimed_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -154,11 +155,12 @@ static void slot_tell(struct control_slot *slot, enum control_came came, uint32_
 
 /*
  * A fork that nobody announced: until the recorder knows what the parent has, this child waits, and with it the parent
- * that waits for its child.
+ * that waits for its child. Not when the slot is not its own any more.
  */
 static void slot_await(struct control_slot *slot) {
     struct timespec timeout = {.tv_nsec = WAIT_NS};
-    while (!atomic_load(&slot->is_heard) && !atomic_load(&control->stopped) &&
+    uint64_t claim = control_claim(SLOT_CLAIMED, (uint32_t)getpid());
+    while (!atomic_load(&slot->is_heard) && atomic_load(&slot->claim) == claim && !atomic_load(&control->stopped) &&
            !shim_recorder_is_dead(&control->recorder_life, control->recorder_pid)) {
         recorder_call();
         syscall(SYS_futex, &slot->is_heard, FUTEX_WAIT, 0, &timeout, NULL, 0);

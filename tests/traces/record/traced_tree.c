@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,9 @@ enum {
     STORMED = 64,
     FORKS_BESIDE_THREADS = 20,
     AT_ONCE = 10,
+    NUMBER_TRIES = 500,
+    RING_OVERRUN = 400000, /* operations that no ring holds */
+    CANNOT = 77,           /* exit code: not allowed to, here */
     STACK_BYTES = 1 << 16
 };
 
@@ -262,13 +266,84 @@ static int silent_run(void) {
     return 0;
 }
 
+/* The next process gets this number, unless another one on the machine is faster. */
+static int number_set(pid_t number) {
+    char text[16];
+    int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY);
+    if (fd < 0)
+        return 0;
+    int length = snprintf(text, sizeof text, "%d", (int)number - 1);
+    int is_set = write(fd, text, (size_t)length) == length;
+    close(fd);
+    return is_set;
+}
+
+/* As fork; the child has the number that another had before, and ends with its parent. -1: it cannot be. */
+static pid_t fork_with_number(pid_t number) {
+    char byte = 0;
+    int gate[2];
+    for (int i = 0; i < NUMBER_TRIES; i++) {
+        if (pipe(gate) || !number_set(number))
+            return -1;
+        pid_t child = fork();
+        if (child == 0) {
+            close(gate[1]);
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (read(gate[0], &byte, 1) != 1)
+                _exit(0);
+            close(gate[0]);
+            return 0;
+        }
+        int is_it = child == number && write(gate[1], "x", 1) == 1;
+        close(gate[0]);
+        close(gate[1]);
+        if (is_it)
+            return child;
+        waitpid(child, NULL, 0);
+    }
+    return -1;
+}
+
+/* A child, and another of the same number: at once; a while later, that begins a while later still; or a program. */
+static int reused_run(char *self, const char *how) {
+    int status, is_late = strcmp(how, "late") == 0;
+    alarm(30);
+    pid_t first = fork();
+    if (first == 0) {
+        blocks_make(600, RING_OVERRUN / 2);
+        _exit(0);
+    }
+    waitpid(first, NULL, 0);
+    if (is_late)
+        usleep(100000);
+    pid_t second = fork_with_number(first);
+    if (second == 0) {
+        if (is_late)
+            usleep(50000);
+        if (strcmp(how, "exec") == 0)
+            execl(self, self, "reused-leaf", (char *)NULL);
+        blocks_make(601, RING_OVERRUN);
+        _exit(4);
+    }
+    if (second < 0)
+        return CANNOT;
+    waitpid(second, &status, 0);
+    return WEXITSTATUS(status) == 4 ? 0 : 1;
+}
+
 int main(int count, char **words) {
     const char *what = count > 1 ? words[1] : "";
     if (strcmp(what, "leaf") == 0)
         return leaf_run();
     if (strcmp(what, "again-leaf") == 0)
         return again_leaf_run(words[2]);
+    if (strcmp(what, "reused-leaf") == 0) {
+        blocks_make(601, RING_OVERRUN);
+        return 4;
+    }
     kept_fill();
+    if (strcmp(what, "reused") == 0)
+        return reused_run(words[0], words[2]);
     if (strcmp(what, "nested") == 0)
         return nested_run(3);
     if (strcmp(what, "threads") == 0)
