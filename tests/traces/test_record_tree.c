@@ -451,11 +451,15 @@ static const struct followed *trace_with(size_t bytes) {
     return NULL;
 }
 
+static void assert_not_skipped(void) {
+    if (WIFEXITED(forest.report.wait_status) && WEXITSTATUS(forest.report.wait_status) == 77)
+        skip();
+}
+
 /* Both are recorded whole, and neither waits for ever. */
 static void assert_both_lives(const char *how) {
     forest_run("reused", how, NULL, 0);
-    if (WIFEXITED(forest.report.wait_status) && WEXITSTATUS(forest.report.wait_status) == 77)
-        skip();
+    assert_not_skipped();
     assert_exact();
     assert_int_equal(forest.report.wait_status, 0);
     const struct followed *first = trace_with(600), *second = trace_with(601);
@@ -480,6 +484,16 @@ static void a_child_whose_pid_another_had_just_now_is_recorded(void **state) {
 static void a_child_whose_pid_another_had_a_while_ago_is_recorded(void **state) {
     (void)state;
     assert_both_lives("late");
+}
+
+static void a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever(void **state) {
+    (void)state;
+    forest_run("forkpty", NULL, NULL, 0);
+    assert_not_skipped();
+    assert_int_equal(forest.report.wait_status, 0);
+    assert_int_equal(forest.report.fault_count, 0);
+    assert_int_equal(forest.report.lost_count, 0);
+    assert_int_equal(trace_with(601)->size_counts[601], 400000);
 }
 
 static int tree_clear(void **state) {
@@ -512,6 +526,7 @@ int main(int count, char **arguments) {
         TREE_TEST(hundreds_of_short_children_are_all_there),
         TREE_TEST(a_child_whose_pid_another_had_just_now_is_recorded),
         TREE_TEST(a_child_whose_pid_another_had_a_while_ago_is_recorded),
+        TREE_TEST(a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever),
         TREE_TEST(sinks_that_fail_end_recordings_but_no_process),
     };
     traced_begin(count, arguments);

@@ -561,6 +561,12 @@ static void fork_cut(const struct recorded_process *child, struct tree_fork *for
     cut_log_clear(&fork->beside);
 }
 
+/* Whether the parent may yet tell of a fork that its child tells of: it does so before the child can. */
+static bool fork_may_come(const struct recorded_process *parent, const struct recorded_process *child) {
+    return parent && !parent->err &&
+           (parent->state != PROCESS_RUNNING || merge_next(parent->merge) < child->parent_stamp);
+}
+
 /* @return whether the process may run: its inheritance is there, or will never be. */
 static bool inheritance_take(struct record_tree *tree, struct recorded_process *process) {
     struct recorded_process *parent = life_find(tree, process->parent_life);
@@ -568,7 +574,7 @@ static bool inheritance_take(struct record_tree *tree, struct recorded_process *
         return inheritance_guess(tree, process, parent);
     struct tree_fork *fork = fork_find(tree, process->parent_life, process->fork_number);
     if (!fork) {
-        process->has_lost_inheritance = !parent || parent->err;
+        process->has_lost_inheritance = !fork_may_come(parent, process) || tree->bounds.stop;
         return process->has_lost_inheritance;
     }
     if (!fork->is_over && parent && !parent->err && !tree->bounds.stop)
@@ -675,7 +681,7 @@ static enum err process_close_trace(struct record_tree *tree, struct recorded_pr
     }
     const char *doubt = NULL;
     if (process->has_lost_inheritance)
-        doubt = "what it inherited is not in the trace: its parent had gone before it was seen";
+        doubt = "what it inherited is not in the trace: its parent had gone, or did not tell of it";
     else if (atomic_load(&process->session->shared->malloc_elsewhere))
         doubt = "it brings its own malloc; only what passed through the preloaded one is in the trace";
     return doubt && row_reason(row, doubt) ? out_of_memory(diag) : ERR_OK;

@@ -2,6 +2,7 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <pty.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -258,6 +259,29 @@ static int clone_run(void) {
     return 0;
 }
 
+static int late_child(void *unused) {
+    (void)unused;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    blocks_make(601, RING_OVERRUN);
+    _exit(4);
+}
+
+/* The C library forks by itself, and then there is a child that nobody tells of. */
+static int forkpty_run(void) {
+    static char stack[STACK_BYTES] __attribute__((aligned(16)));
+    int terminal, status;
+    alarm(30);
+    pid_t child = forkpty(&terminal, NULL, NULL, NULL);
+    if (child == 0)
+        child_run();
+    if (child < 0)
+        return CANNOT;
+    waitpid(child, NULL, 0);
+    child = clone(late_child, stack + STACK_BYTES, SIGCHLD, NULL);
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status) == 4 ? 0 : 1;
+}
+
 static int silent_run(void) {
     pid_t child = fork();
     if (child == 0)
@@ -364,6 +388,8 @@ int main(int count, char **words) {
         return late_run(words[2]);
     if (strcmp(what, "many") == 0)
         return many_run(atoi(words[2]));
+    if (strcmp(what, "forkpty") == 0)
+        return forkpty_run();
     if (strcmp(what, "clone") == 0)
         return clone_run();
     return silent_run();
