@@ -279,17 +279,22 @@ static void an_image_that_did_little_is_replaced_by_the_next(void **state) {
     assert_int_equal(trace_of(leaf->pid, 0)->size_counts[600], 0);
 }
 
-static void an_image_that_did_much_keeps_its_trace(void **state) {
-    (void)state;
-    forest_run("exec", program("traced_tree"), "5000", 0);
+static void assert_both_images(const char *how, uint32_t leaf_number) {
+    forest_run(how, program("traced_tree"), "5000", 0);
     assert_exact();
     assert_int_equal(forest.tree.process_count, 3);
     const struct tree_process *child = row_that_came(TREE_FORK, 0), *leaf = row_that_came(TREE_EXEC, 0);
     assert_int_equal(child->pid, leaf->pid);
-    assert_string_equal(child->end, "exec");
     assert_int_equal(trace_of(child->pid, 0)->size_counts[600], 5000);
     assert_int_equal(trace_of(child->pid, 0)->head_sizes[500], KEPT);
-    assert_int_equal(trace_of(leaf->pid, 1)->size_counts[700], 10);
+    assert_int_equal(trace_of(leaf->pid, leaf_number)->size_counts[700], 10);
+}
+
+static void an_image_that_did_much_keeps_its_trace(void **state) {
+    (void)state;
+    assert_both_images("exec", 1);
+    assert_string_equal(row_that_came(TREE_FORK, 0)->end, "exec");
+    assert_string_equal(row_that_came(TREE_EXEC, 0)->end, "exit 3");
 }
 
 /* The recorder hears of all at once: of both forks, and of the exec between them. */
@@ -486,6 +491,11 @@ static void a_child_whose_pid_another_had_a_while_ago_is_recorded(void **state) 
     assert_both_lives("late");
 }
 
+static void a_program_that_starts_under_the_pid_of_one_that_has_ended_is_recorded(void **state) {
+    (void)state;
+    assert_both_lives("exec");
+}
+
 static void a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever(void **state) {
     (void)state;
     forest_run("forkpty", NULL, NULL, 0);
@@ -526,6 +536,7 @@ int main(int count, char **arguments) {
         TREE_TEST(hundreds_of_short_children_are_all_there),
         TREE_TEST(a_child_whose_pid_another_had_just_now_is_recorded),
         TREE_TEST(a_child_whose_pid_another_had_a_while_ago_is_recorded),
+        TREE_TEST(a_program_that_starts_under_the_pid_of_one_that_has_ended_is_recorded),
         TREE_TEST(a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever),
         TREE_TEST(sinks_that_fail_end_recordings_but_no_process),
     };

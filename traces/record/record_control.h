@@ -4,8 +4,8 @@
  * Every recorded process has a memory file of its own (record_ring.h). The recorder makes some ready beforehand and
  * lists them here, a slot each; a process that comes new (the child of a fork at its first call, a program at its
  * start) claims one and opens it by way of /proc. When none is ready it waits until the recorder has made one. A slot
- * stays with its process over an exec and until its end. A pid may come again while the slot of the process that had it
- * before is not empty yet.
+ * stays with its process over an exec that was announced there, and until its end. A pid may come again while the slot
+ * of the process that had it before is not empty yet: the recorder takes the pid out of the claim when it sees the end.
  *
  * Beside that, processes note here which program they are about to become, because one that cannot be recorded will
  * not say so itself.

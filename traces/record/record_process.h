@@ -48,6 +48,7 @@ struct recorded_process {
     uint64_t begin_us;   /**< of the present image */
     bool is_busy;        /**< the last step may not have been all */
     bool has_ended;
+    bool is_replaced; /**< by an exec that it did not announce: what came of it counts as another process */
     bool has_status;
     int wait_status;
     uint64_t ended_ns;                  /**< when it was seen to have ended */

@@ -150,6 +150,10 @@ void slots_answer(struct slots *slots, uint32_t slot) {
     syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
+void slots_retire(struct slots *slots, uint32_t slot) {
+    atomic_store(&slots->control->slots[slot].claim, control_claim(SLOT_CLAIMED, 0));
+}
+
 void slots_release(struct slots *slots, uint32_t slot) {
     atomic_store(&slots->control->slots[slot].claim, control_claim(SLOT_EMPTY, 0));
     session_stop(&slots->sessions[slot]);

@@ -49,6 +49,9 @@ bool slots_next_claim(struct slots *slots, struct slot_claim *out);
 /** What the process inherits is known: it may go on. */
 void slots_answer(struct slots *slots, uint32_t slot);
 
+/** Its process has ended: whoever comes under its pid finds no slot of its own here. */
+void slots_retire(struct slots *slots, uint32_t slot);
+
 /** The memory is given back and the slot used anew. Should its process live after all, it goes on unrecorded. */
 void slots_release(struct slots *slots, uint32_t slot);
 

@@ -238,7 +238,7 @@ static enum err process_told(void *ctx, struct recorded_process *process, const 
         return fork ? fork_name_child(tree, fork, (uint32_t)record->size_bytes, process->pid, diag) : ERR_OK;
     case PROCESS_WAITED:
         child = process_find_first(tree, (uint32_t)value);
-        if (child && !child->has_status && process_is_over(child))
+        if (child && !child->has_status && !child->is_replaced && process_is_over(child))
             status_set(child, (int)record->size_bytes);
         return ERR_OK;
     }
@@ -345,6 +345,8 @@ static void process_has_ended(struct record_tree *tree, struct recorded_process 
     if (!process->ended_ns) {
         process->has_ended = true;
         process->ended_ns = clock_now_ns();
+        if (process->session)
+            slots_retire(tree->slots, process->slot);
         if (process->pidfd >= 0)
             epoll_ctl(tree->epoll, EPOLL_CTL_DEL, process->pidfd, NULL);
     }
@@ -478,14 +480,17 @@ static enum err stamp_reached(void *ctx, struct recorded_process *parent, struct
     return ERR_OK;
 }
 
-/* A process claims once, and keeps its slot over an exec: a second claim is that of the next one of the same pid. */
+/* A process claims once, and keeps its slot over an exec that it announces: a second claim is that of the next one of
+ * the same pid, or of what it has become by an exec of which nobody knew. */
 static struct recorded_process *claimant_find(struct record_tree *tree, uint32_t pid) {
     struct recorded_process *process = process_now(tree, pid);
     if (process && !process->session)
         return process;
     struct recorded_process *claimant = process_add(tree, pid, 0);
-    if (claimant && process)
+    if (claimant && process) {
+        process->is_replaced = !process_is_over(process);
         process_has_ended(tree, process);
+    }
     return claimant;
 }
 
@@ -598,7 +603,9 @@ static const char *end_text(const struct record_tree *tree, const struct recorde
         record_end_text(process->wait_status, buffer + length, buffer_bytes - length);
     else
         snprintf(buffer + length, buffer_bytes - length, "%s",
-                 process->has_ended ? "ended, nobody knows how" : "it ran on");
+                 process->is_replaced ? "exec"
+                 : process->has_ended ? "ended, nobody knows how"
+                                      : "it ran on");
     return buffer;
 }
 
@@ -740,7 +747,7 @@ static enum err process_finish(struct record_tree *tree, struct recorded_process
 
 /* Nobody can tell any more how it ended, or somebody has. */
 static bool status_is_settled(const struct record_tree *tree, const struct recorded_process *process) {
-    return process->has_status || !process_find(tree, process->parent_pid) ||
+    return process->has_status || process->is_replaced || !process_find(tree, process->parent_pid) ||
            clock_now_ns() - process->ended_ns > STATUS_PATIENCE_NS;
 }
 

@@ -105,12 +105,20 @@ static struct record_shared *slot_map(struct control_slot *slot) {
     return shared;
 }
 
-/* The slot that this process has had before it became the present program; NULL: none. */
-static struct control_slot *slot_own(uint32_t pid) {
+/*
+ * The memory that this process has had before it became the present program; NULL: none. One that has this pid in its
+ * claim, but expects no new program, is of a process that has ended unseen.
+ */
+static struct record_shared *own_find(uint32_t pid) {
     uint32_t top = atomic_load(&control->slot_top);
-    for (uint32_t i = 0; i < top && i < CONTROL_SLOT_COUNT; i++)
-        if (atomic_load(&control->slots[i].claim) == control_claim(SLOT_CLAIMED, pid))
-            return &control->slots[i];
+    for (uint32_t i = 0; i < top && i < CONTROL_SLOT_COUNT; i++) {
+        if (atomic_load(&control->slots[i].claim) != control_claim(SLOT_CLAIMED, pid))
+            continue;
+        struct record_shared *shared = slot_map(&control->slots[i]);
+        if (!shared || atomic_load(&shared->exec_pending) || !atomic_load(&shared->image_count))
+            return shared;
+        munmap(shared, shared_bytes);
+    }
     return NULL;
 }
 
@@ -213,8 +221,9 @@ struct record_shared *shim_process_attach(const char *path) {
         control = NULL;
         return NULL;
     }
-    struct control_slot *slot = slot_own((uint32_t)getpid());
-    struct record_shared *shared = slot ? slot_map(slot) : slot_enter(CAME_EXEC, (uint32_t)getppid(), 0);
+    struct record_shared *shared = own_find((uint32_t)getpid());
+    if (!shared)
+        shared = slot_enter(CAME_EXEC, (uint32_t)getppid(), 0);
     if (shared) {
         command_note(shared);
         shim.recorder_sleeps = &control->recorder_sleeps;

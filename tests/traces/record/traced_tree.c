@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -185,11 +186,14 @@ static int killed_run(void) {
     return 0;
 }
 
-static int exec_run(char *self, char *program, int block_count) {
+static int exec_run(char *self, char *program, int block_count, int is_bare) {
     int status;
     pid_t child = fork();
     if (child == 0) {
+        char *words[] = {self, "leaf", NULL};
         blocks_make(600, block_count);
+        if (is_bare)
+            syscall(SYS_execve, program, words, environ);
         execl(program, self, "leaf", (char *)NULL);
         _exit(127);
     }
@@ -380,8 +384,8 @@ int main(int count, char **words) {
         return spawn_run(words[0]);
     if (strcmp(what, "killed") == 0)
         return killed_run();
-    if (strcmp(what, "exec") == 0)
-        return exec_run(words[0], words[2], atoi(words[3]));
+    if (strcmp(what, "exec") == 0 || strcmp(what, "bare-exec") == 0)
+        return exec_run(words[0], words[2], atoi(words[3]), what[0] == 'b');
     if (strcmp(what, "again") == 0)
         return again_run(words[0], words[2]);
     if (strcmp(what, "late") == 0)
