@@ -279,22 +279,40 @@ static void an_image_that_did_little_is_replaced_by_the_next(void **state) {
     assert_int_equal(trace_of(leaf->pid, 0)->size_counts[600], 0);
 }
 
-static void assert_both_images(const char *how, uint32_t leaf_number) {
+static const struct followed *trace_with(size_t bytes) {
+    for (size_t i = 0; i < forest.count; i++)
+        if (forest.traces[i].is_finished && forest.traces[i].size_counts[bytes])
+            return &forest.traces[i];
+    fail_msg("no trace has blocks of %zu bytes", bytes);
+    return NULL;
+}
+
+static void assert_both_images(const char *how) {
     forest_run(how, program("traced_tree"), "5000", 0);
     assert_exact();
     assert_int_equal(forest.tree.process_count, 3);
-    const struct tree_process *child = row_that_came(TREE_FORK, 0), *leaf = row_that_came(TREE_EXEC, 0);
+    const struct followed *child = trace_with(600), *leaf = trace_with(700);
+    assert_int_equal(row_that_came(TREE_FORK, 0)->pid, child->pid);
+    assert_int_equal(row_that_came(TREE_EXEC, 0)->pid, leaf->pid);
     assert_int_equal(child->pid, leaf->pid);
-    assert_int_equal(trace_of(child->pid, 0)->size_counts[600], 5000);
-    assert_int_equal(trace_of(child->pid, 0)->head_sizes[500], KEPT);
-    assert_int_equal(trace_of(leaf->pid, leaf_number)->size_counts[700], 10);
+    assert_int_equal(child->image_number + leaf->image_number, 1);
+    assert_int_equal(child->size_counts[600], 5000);
+    assert_int_equal(child->head_sizes[500], KEPT);
+    assert_int_equal(leaf->size_counts[700], 10);
+    assert_null(row_that_came(TREE_FORK, 0)->reason);
 }
 
 static void an_image_that_did_much_keeps_its_trace(void **state) {
     (void)state;
-    assert_both_images("exec", 1);
+    assert_both_images("exec");
+    assert_int_equal(trace_with(700)->image_number, 1);
     assert_string_equal(row_that_came(TREE_FORK, 0)->end, "exec");
     assert_string_equal(row_that_came(TREE_EXEC, 0)->end, "exit 3");
+}
+
+static void an_exec_by_a_bare_system_call_is_seen_when_the_program_starts(void **state) {
+    (void)state;
+    assert_both_images("bare-exec");
 }
 
 /* The recorder hears of all at once: of both forks, and of the exec between them. */
@@ -448,14 +466,6 @@ static const struct tree_process *row_of_life(size_t bytes) {
     return NULL;
 }
 
-static const struct followed *trace_with(size_t bytes) {
-    for (size_t i = 0; i < forest.count; i++)
-        if (forest.traces[i].is_finished && forest.traces[i].size_counts[bytes])
-            return &forest.traces[i];
-    fail_msg("no trace has blocks of %zu bytes", bytes);
-    return NULL;
-}
-
 static void assert_not_skipped(void) {
     if (WIFEXITED(forest.report.wait_status) && WEXITSTATUS(forest.report.wait_status) == 77)
         skip();
@@ -470,6 +480,7 @@ static void assert_both_lives(const char *how) {
     const struct followed *first = trace_with(600), *second = trace_with(601);
     bool is_program = strcmp(how, "exec") == 0;
     assert_int_equal(first->pid, second->pid);
+    assert_int_not_equal(first->image_number, second->image_number);
     assert_int_equal(first->size_counts[600], 200000);
     assert_int_equal(second->size_counts[601], 400000);
     assert_int_equal(second->size_counts[600], 0);
@@ -527,6 +538,7 @@ int main(int count, char **arguments) {
         TREE_TEST(a_child_that_is_killed_leaves_all_until_then),
         TREE_TEST(an_image_that_did_little_is_replaced_by_the_next),
         TREE_TEST(an_image_that_did_much_keeps_its_trace),
+        TREE_TEST(an_exec_by_a_bare_system_call_is_seen_when_the_program_starts),
         TREE_TEST(images_and_their_forks_are_told_apart_however_late),
         TREE_TEST(traces_that_begin_later_begin_all_at_once_with_what_is_alive),
         TREE_TEST(a_program_that_cannot_be_recorded_is_listed_with_the_reason),

@@ -73,8 +73,10 @@ static enum err trace_begin(void *ctx, struct event_sink *sink, struct diag *dia
         *sink = bounds_wait(process->bounds);
         return ERR_OK;
     }
+    if (process->watcher.number_take(process->watcher.ctx, process, &process->trace_number))
+        return diag_set(diag, ERR_NOMEM, NULL, "out of memory for the numbers of traces");
     enum err err =
-        process->output->begin(process->output->ctx, process->pid, process->kept_count, &process->trace, &real, diag);
+        process->output->begin(process->output->ctx, process->pid, process->trace_number, &process->trace, &real, diag);
     if (err)
         return err;
     process->is_announced = false;
@@ -185,7 +187,6 @@ static enum err trace_keep(struct recorded_process *process, const struct trace_
         diag_set(diag, err, NULL, "out of memory");
     } else {
         process->trace = NULL;
-        process->kept_count++;
         err = process->output->finish(process->output->ctx, trace, &info, process->err != ERR_OK, &row->file, diag);
     }
     trace_info_clear(&info);
@@ -253,6 +254,7 @@ void process_trace_drop(struct recorded_process *process) {
     if (process->trace) {
         stage_flush(process->stage, NULL); /* nothing may be on its way into what goes now */
         process->output->discard(process->output->ctx, process->trace);
+        process->watcher.number_return(process->watcher.ctx, process);
     }
     process->trace = NULL;
 }

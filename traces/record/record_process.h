@@ -27,6 +27,10 @@ struct process_watcher {
     enum err (*stamp_reached)(void *ctx, struct recorded_process *process, struct diag *diag);
     /** An operation while a fork is under way. */
     void (*beside)(void *ctx, struct recorded_process *process, const struct merged_record *record);
+    /** A trace begins. @return ERR_OK and *number: how many its pid has had before; ERR_NOMEM. */
+    enum err (*number_take)(void *ctx, const struct recorded_process *process, uint32_t *number);
+    /** It was not wanted, and its number can be the next one's. */
+    void (*number_return)(void *ctx, const struct recorded_process *process);
     /** A new image begins: the trace of the one before must end. */
     enum err (*image_over)(void *ctx, struct recorded_process *process, struct diag *diag);
 };
@@ -76,7 +80,7 @@ struct recorded_process {
     void *trace;                    /**< the output's, of the present image; NULL: none */
     bool is_late;                   /**< the present trace began in the middle of its process, when all did */
     uint32_t image_count;
-    uint32_t kept_count; /**< traces */
+    uint32_t trace_number; /**< of the present trace */
     uint64_t inherited_uncertain_count;
     bool has_lost_inheritance;  /**< what it inherited is not known */
     struct record_image *image; /**< the present one, as last seen */

@@ -43,7 +43,7 @@ struct record_session *slots_first(struct slots *slots);
 /** Makes memory ready until there is enough in stock, and wakes those who wait for it. */
 void slots_fill(struct slots *slots);
 
-/** @return whether there was a claim that nobody has seen yet; then *out is filled, and it counts as seen. */
+/** @return whether there was a claim that nobody has seen yet; then *out is the earliest, and it counts as seen. */
 bool slots_next_claim(struct slots *slots, struct slot_claim *out);
 
 /** What the process inherits is known: it may go on. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "traces/record/pointer_map.h"
 #include "traces/record/record_bounds.h"
 #include "traces/record/record_cut.h"
 #include "traces/record/record_guard.h"
@@ -74,7 +75,8 @@ struct record_tree {
     uint32_t recent[RECENT_COUNT]; /* pids that have been finished */
     uint32_t recent_count;
     pid_t root_pid;
-    struct pid_list strangers; /* children that this process had before it began to record (it came by exec) */
+    struct pointer_map trace_counts; /* of each pid that has a trace */
+    struct pid_list strangers;       /* children that this process had before it began to record (it came by exec) */
     int shim_fd;
     struct rlimit files; /* that the program is to have; the recorder takes as many as it may */
     bool root_has_ended;
@@ -319,6 +321,28 @@ static enum err image_over(void *ctx, struct recorded_process *process, struct d
     return err;
 }
 
+static struct pointer_entry *trace_count_find(const struct record_tree *tree, uint32_t pid) {
+    return pointer_map_find(&tree->trace_counts, (uint64_t)pid + 1); /* a map has no 0 */
+}
+
+static enum err number_take(void *ctx, const struct recorded_process *process, uint32_t *number) {
+    struct record_tree *tree = ctx;
+    struct pointer_entry *entry = trace_count_find(tree, process->pid);
+    if (!entry && pointer_map_reserve(&tree->trace_counts))
+        return ERR_NOMEM;
+    if (!entry)
+        entry = pointer_map_add(&tree->trace_counts, (uint64_t)process->pid + 1, 0);
+    *number = (uint32_t)entry->name++;
+    return ERR_OK;
+}
+
+static void number_return(void *ctx, const struct recorded_process *process) {
+    struct record_tree *tree = ctx;
+    struct pointer_entry *entry = trace_count_find(tree, process->pid);
+    if (entry && entry->name == process->trace_number + 1)
+        entry->name--;
+}
+
 /* ---- how processes end ---- */
 
 /* The 52nd field of /proc/PID/stat, for as long as nobody has waited for it. */
@@ -495,7 +519,15 @@ static struct recorded_process *claimant_find(struct record_tree *tree, uint32_t
 }
 
 static enum err claims_take(struct record_tree *tree, struct diag *diag) {
-    const struct process_watcher watcher = {tree, process_told, stamp_reached, beside_fork, image_over};
+    const struct process_watcher watcher = {
+        .ctx = tree,
+        .told = process_told,
+        .stamp_reached = stamp_reached,
+        .beside = beside_fork,
+        .number_take = number_take,
+        .number_return = number_return,
+        .image_over = image_over,
+    };
     struct slot_claim claim;
     while (slots_next_claim(tree->slots, &claim)) {
         struct recorded_process *process = claimant_find(tree, claim.pid);
@@ -717,7 +749,7 @@ static void process_forget(struct record_tree *tree, struct recorded_process *pr
     forks_settle(tree, process);
     for (struct tree_fork *fork = tree->forks, *next; fork; fork = next) {
         next = fork->next;
-        if (fork->child == process)
+        if (fork->child == process && (fork->is_claimed || !(fork->child = process_find(tree, process->pid))))
             fork_remove(tree, fork);
     }
     uint32_t slot = process->slot;
@@ -957,7 +989,9 @@ static enum err tree_create(struct record_tree *tree, struct diag *diag) {
     tree->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (tree->epoll < 0)
         return diag_errno(diag, ERR_IO, NULL, "cannot make an epoll descriptor");
-    enum err err = slots_create(tree->options, &tree->slots, diag);
+    enum err err = pointer_map_init(&tree->trace_counts, false) ? out_of_memory(diag) : ERR_OK;
+    if (!err)
+        err = slots_create(tree->options, &tree->slots, diag);
     if (!err && (err = stage_create(&tree->stage)))
         diag_set(diag, err, NULL, "no memory or no thread for the recorder");
     if (!err && (record_host_describe(&tree->host, slots_first(tree->slots)->started) ||
@@ -976,6 +1010,7 @@ static void tree_clear(struct record_tree *tree) {
     while (tree->forks)
         fork_remove(tree, tree->forks);
     free(tree->strangers.pids);
+    pointer_map_free(&tree->trace_counts);
     slots_destroy(tree->slots);
     stage_destroy(tree->stage);
     trace_info_clear(&tree->host);

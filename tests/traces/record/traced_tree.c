@@ -294,16 +294,18 @@ static int silent_run(void) {
     return 0;
 }
 
-/* The next process gets this number, unless another one on the machine is faster. */
-static int number_set(pid_t number) {
-    char text[16];
-    int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY);
+/* The next process gets this number, unless another one on the machine is faster. @return the last number; 0: it cannot
+ * be. */
+static pid_t number_set(pid_t number) {
+    char text[16] = "";
+    int fd = open("/proc/sys/kernel/ns_last_pid", O_RDWR);
     if (fd < 0)
         return 0;
+    pid_t last = read(fd, text, sizeof text - 1) > 0 ? atoi(text) : 0;
     int length = snprintf(text, sizeof text, "%d", (int)number - 1);
-    int is_set = write(fd, text, (size_t)length) == length;
+    int is_set = pwrite(fd, text, (size_t)length, 0) == length;
     close(fd);
-    return is_set;
+    return is_set ? last : 0;
 }
 
 /* As fork; the child has the number that another had before, and ends with its parent. -1: it cannot be. */
@@ -311,9 +313,10 @@ static pid_t fork_with_number(pid_t number) {
     char byte = 0;
     int gate[2];
     for (int i = 0; i < NUMBER_TRIES; i++) {
-        if (pipe(gate) || !number_set(number))
+        pid_t last, child;
+        if (pipe(gate) || !(last = number_set(number)))
             return -1;
-        pid_t child = fork();
+        child = fork();
         if (child == 0) {
             close(gate[1]);
             prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -322,6 +325,7 @@ static pid_t fork_with_number(pid_t number) {
             close(gate[0]);
             return 0;
         }
+        number_set(last + 1); /* the others on the machine are not to feel it */
         int is_it = child == number && write(gate[1], "x", 1) == 1;
         close(gate[0]);
         close(gate[1]);
