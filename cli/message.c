@@ -69,5 +69,6 @@ void streams_hold(void) {
 int output_finish(int code) {
     if (!text_stream_close(stdout) || code == EXIT_CODE_FAILURE)
         return code;
-    return message_failure("cannot write the output: %s", strerror(errno));
+    return errno ? message_failure("cannot write the output: %s", strerror(errno))
+                 : message_failure("cannot write the output");
 }

@@ -59,7 +59,8 @@ enum err diag_errno(struct diag *diag, enum err err, const char *path, const cha
         diag_fill(diag, err, path, format, arguments);
         va_end(arguments);
         size_t used = strlen(diag->text);
-        snprintf(diag->text + used, sizeof diag->text - used, ": %s", strerror(saved));
+        if (saved) /* else the reason is not known any more */
+            snprintf(diag->text + used, sizeof diag->text - used, ": %s", strerror(saved));
     }
     errno = saved;
     return err;

@@ -43,7 +43,8 @@ enum err diag_at_line(struct diag *diag, enum err err, const char *path, uint64_
 enum err diag_at_byte(struct diag *diag, enum err err, const char *path, uint64_t byte, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
-/** A failed system call: like diag_set with ": " and strerror(errno) behind the text; keeps errno. */
+/** A failed system call: like diag_set with ": " and strerror(errno) behind the text, where errno is not 0; keeps
+ * errno. */
 enum err diag_errno(struct diag *diag, enum err err, const char *path, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -5,8 +5,5 @@
 int text_stream_close(FILE *stream) {
     int failed = ferror(stream);
     errno = 0;
-    if (!fclose(stream) && !failed)
-        return 0;
-    errno = errno ? errno : EIO;
-    return -1;
+    return fclose(stream) || failed ? -1 : 0;
 }

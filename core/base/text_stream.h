@@ -10,7 +10,7 @@
 
 /**
  * Closes the stream.
- * @return 0; −1 when anything that was written to it got lost, now or before, with errno set: EIO when the reason is
+ * @return 0; −1 when anything that was written to it got lost, now or before, with errno set: 0 when the reason is
  * not known any more.
  */
 int text_stream_close(FILE *stream);

@@ -167,3 +167,12 @@ END
     run_split check -q tree.yaml
     [ "$status" -eq 0 ]
 }
+
+@test "children that the recorder had before it began are neither recorded nor waited for" {
+    timeout -s KILL 30 bash -c '"$1" record --follow -o tree.yaml -- ls / > >(cat >out)' bash "$MMREPLAY" 2>err
+    [ "$(field pid | wc -l)" -eq 1 ]
+    timeout -s KILL 30 bash -c 'sleep 60 & echo $! >before; exec "$1" record --follow -o tree.yaml -- ls /' bash \
+        "$MMREPLAY" >out 2>err
+    kill "$(cat before)"
+    [ "$(field pid | wc -l)" -eq 1 ]
+}

@@ -279,17 +279,40 @@ static void an_image_that_did_little_is_replaced_by_the_next(void **state) {
     assert_int_equal(trace_of(leaf->pid, 0)->size_counts[600], 0);
 }
 
-static void an_image_that_did_much_keeps_its_trace(void **state) {
-    (void)state;
-    forest_run("exec", program("traced_tree"), "5000", 0);
+static const struct followed *trace_with(size_t bytes) {
+    for (size_t i = 0; i < forest.count; i++)
+        if (forest.traces[i].is_finished && forest.traces[i].size_counts[bytes])
+            return &forest.traces[i];
+    fail_msg("no trace has blocks of %zu bytes", bytes);
+    return NULL;
+}
+
+static void assert_both_images(const char *how) {
+    forest_run(how, program("traced_tree"), "5000", 0);
     assert_exact();
     assert_int_equal(forest.tree.process_count, 3);
-    const struct tree_process *child = row_that_came(TREE_FORK, 0), *leaf = row_that_came(TREE_EXEC, 0);
+    const struct followed *child = trace_with(600), *leaf = trace_with(700);
+    assert_int_equal(row_that_came(TREE_FORK, 0)->pid, child->pid);
+    assert_int_equal(row_that_came(TREE_EXEC, 0)->pid, leaf->pid);
     assert_int_equal(child->pid, leaf->pid);
-    assert_string_equal(child->end, "exec");
-    assert_int_equal(trace_of(child->pid, 0)->size_counts[600], 5000);
-    assert_int_equal(trace_of(child->pid, 0)->head_sizes[500], KEPT);
-    assert_int_equal(trace_of(leaf->pid, 1)->size_counts[700], 10);
+    assert_int_equal(child->image_number + leaf->image_number, 1);
+    assert_int_equal(child->size_counts[600], 5000);
+    assert_int_equal(child->head_sizes[500], KEPT);
+    assert_int_equal(leaf->size_counts[700], 10);
+    assert_null(row_that_came(TREE_FORK, 0)->reason);
+}
+
+static void an_image_that_did_much_keeps_its_trace(void **state) {
+    (void)state;
+    assert_both_images("exec");
+    assert_int_equal(trace_with(700)->image_number, 1);
+    assert_string_equal(row_that_came(TREE_FORK, 0)->end, "exec");
+    assert_string_equal(row_that_came(TREE_EXEC, 0)->end, "exit 3");
+}
+
+static void an_exec_by_a_bare_system_call_is_seen_when_the_program_starts(void **state) {
+    (void)state;
+    assert_both_images("bare-exec");
 }
 
 /* The recorder hears of all at once: of both forks, and of the exec between them. */
@@ -448,6 +471,70 @@ static void sinks_that_fail_end_recordings_but_no_process(void **state) {
     assert_non_null(strstr(row_at(0)->reason, "no space"));
 }
 
+/* Of the two processes that had one number, the one that made blocks of 600 or of 601. */
+static const struct tree_process *row_of_life(size_t bytes) {
+    for (size_t i = 0; i < forest.tree.process_count; i++) {
+        const struct tree_process *row = row_at(i);
+        for (size_t j = 0; row->file && j < forest.count; j++)
+            if (forest.traces[j].pid == row->pid && forest.traces[j].size_counts[bytes] &&
+                forest.traces[j].event_count == row->event_count)
+                return row;
+    }
+    fail_msg("no trace has blocks of %zu bytes", bytes);
+    return NULL;
+}
+
+static void assert_not_skipped(void) {
+    if (WIFEXITED(forest.report.wait_status) && WEXITSTATUS(forest.report.wait_status) == 77)
+        skip();
+}
+
+/* Both are recorded whole, and neither waits for ever. */
+static void assert_both_lives(const char *how) {
+    forest_run("reused", how, NULL, 0);
+    assert_not_skipped();
+    assert_exact();
+    assert_int_equal(forest.report.wait_status, 0);
+    const struct followed *first = trace_with(600), *second = trace_with(601);
+    bool is_program = strcmp(how, "exec") == 0;
+    assert_int_equal(first->pid, second->pid);
+    assert_int_not_equal(first->image_number, second->image_number);
+    assert_int_equal(first->size_counts[600], 200000);
+    assert_int_equal(second->size_counts[601], 400000);
+    assert_int_equal(second->size_counts[600], 0);
+    assert_int_equal(first->head_sizes[500], KEPT);
+    assert_int_equal(second->head_sizes[500], is_program ? 0 : KEPT);
+    assert_string_equal(row_of_life(600)->end, "exit 0");
+    assert_string_equal(row_of_life(601)->end, "exit 4");
+    assert_int_equal(row_of_life(601)->came, is_program ? TREE_EXEC : TREE_FORK);
+    assert_null(row_of_life(601)->reason);
+}
+
+static void a_child_whose_pid_another_had_just_now_is_recorded(void **state) {
+    (void)state;
+    assert_both_lives("at once");
+}
+
+static void a_child_whose_pid_another_had_a_while_ago_is_recorded(void **state) {
+    (void)state;
+    assert_both_lives("late");
+}
+
+static void a_program_that_starts_under_the_pid_of_one_that_has_ended_is_recorded(void **state) {
+    (void)state;
+    assert_both_lives("exec");
+}
+
+static void a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever(void **state) {
+    (void)state;
+    forest_run("untold", NULL, NULL, 0);
+    assert_not_skipped();
+    assert_int_equal(forest.report.wait_status, 0);
+    assert_int_equal(forest.report.fault_count, 0);
+    assert_int_equal(forest.report.lost_count, 0);
+    assert_int_equal(trace_with(601)->size_counts[601], 400000);
+}
+
 static int tree_clear(void **state) {
     (void)state;
     trace_tree_clear(&forest.tree);
@@ -469,6 +556,7 @@ int main(int count, char **arguments) {
         TREE_TEST(a_child_that_is_killed_leaves_all_until_then),
         TREE_TEST(an_image_that_did_little_is_replaced_by_the_next),
         TREE_TEST(an_image_that_did_much_keeps_its_trace),
+        TREE_TEST(an_exec_by_a_bare_system_call_is_seen_when_the_program_starts),
         TREE_TEST(images_and_their_forks_are_told_apart_however_late),
         TREE_TEST(traces_that_begin_later_begin_all_at_once_with_what_is_alive),
         TREE_TEST(a_program_that_cannot_be_recorded_is_listed_with_the_reason),
@@ -477,6 +565,10 @@ int main(int count, char **arguments) {
         TREE_TEST(a_fork_of_the_c_library_leaves_nothing_to_the_next_child),
         TREE_TEST(children_inherit_exactly_what_was_there_beside_running_threads),
         TREE_TEST(hundreds_of_short_children_are_all_there),
+        TREE_TEST(a_child_whose_pid_another_had_just_now_is_recorded),
+        TREE_TEST(a_child_whose_pid_another_had_a_while_ago_is_recorded),
+        TREE_TEST(a_program_that_starts_under_the_pid_of_one_that_has_ended_is_recorded),
+        TREE_TEST(a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever),
         TREE_TEST(sinks_that_fail_end_recordings_but_no_process),
     };
     traced_begin(count, arguments);

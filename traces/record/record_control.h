@@ -4,7 +4,8 @@
  * Every recorded process has a memory file of its own (record_ring.h). The recorder makes some ready beforehand and
  * lists them here, a slot each; a process that comes new (the child of a fork at its first call, a program at its
  * start) claims one and opens it by way of /proc. When none is ready it waits until the recorder has made one. A slot
- * stays with its process over an exec and until its end.
+ * stays with its process over an exec that was announced there, and until its end. A pid may come again while the slot
+ * of the process that had it before is not empty yet: the recorder takes the pid out of the claim when it sees the end.
  *
  * Beside that, processes note here which program they are about to become, because one that cannot be recorded will
  * not say so itself.
@@ -35,6 +36,7 @@ struct control_slot {
     _Atomic uint32_t fd;                 /**< of the memory file, in the recorder */
     uint32_t came;                       /**< enum control_came; valid, like the rest, when is_told */
     uint32_t parent_pid;
+    uint64_t parent_life;     /**< of a fork: the parent's record_shared.life; its pid may be another's by now */
     uint64_t claimed_ns;      /**< when, by CLOCK_MONOTONIC */
     uint64_t fork_number;     /**< which fork of the parent's; 0 = one that the parent did not see coming */
     uint64_t parent_stamp;    /**< of a fork unseen: the parent had taken this many numbers by then, or a few fewer */

@@ -1,11 +1,36 @@
 #include "traces/record/record_process.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "traces/record/record_host.h"
 #include "traces/record/record_image.h"
+
+static int pidfd_open_of(uint32_t pid) {
+    return (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+}
+
+static bool pidfd_has_ended(int pidfd) {
+    struct pollfd look = {.fd = pidfd, .events = POLLIN};
+    return poll(&look, 1, 0) > 0;
+}
+
+bool process_is_over(const struct recorded_process *process) {
+    return process->has_ended || (process->pidfd >= 0 && pidfd_has_ended(process->pidfd));
+}
+
+bool process_pid_is_alive(uint32_t pid) {
+    int pidfd = pidfd_open_of(pid);
+    if (pidfd < 0)
+        return errno != ESRCH && kill((pid_t)pid, 0) == 0;
+    bool has_ended = pidfd_has_ended(pidfd);
+    close(pidfd);
+    return !has_ended;
+}
 
 struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint64_t begin_us) {
     struct recorded_process *process = calloc(1, sizeof *process);
@@ -15,7 +40,7 @@ struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint6
     process->parent_pid = parent_pid;
     process->guess_stamp = UINT64_MAX;
     process->begin_us = begin_us;
-    process->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    process->pidfd = pidfd_open_of(pid);
     return process;
 }
 
@@ -48,8 +73,10 @@ static enum err trace_begin(void *ctx, struct event_sink *sink, struct diag *dia
         *sink = bounds_wait(process->bounds);
         return ERR_OK;
     }
+    if (process->watcher.number_take(process->watcher.ctx, process, &process->trace_number))
+        return diag_set(diag, ERR_NOMEM, NULL, "out of memory for the numbers of traces");
     enum err err =
-        process->output->begin(process->output->ctx, process->pid, process->kept_count, &process->trace, &real, diag);
+        process->output->begin(process->output->ctx, process->pid, process->trace_number, &process->trace, &real, diag);
     if (err)
         return err;
     process->is_announced = false;
@@ -95,6 +122,7 @@ enum err process_attach(struct recorded_process *process, struct record_session 
                         struct diag *diag) {
     const struct record_output begins = {process, trace_begin, NULL};
     process->session = session;
+    process->life = session->life;
     session->pid = (pid_t)process->pid;
     process->output = output;
     process->watcher = *watcher;
@@ -159,7 +187,6 @@ static enum err trace_keep(struct recorded_process *process, const struct trace_
         diag_set(diag, err, NULL, "out of memory");
     } else {
         process->trace = NULL;
-        process->kept_count++;
         err = process->output->finish(process->output->ctx, trace, &info, process->err != ERR_OK, &row->file, diag);
     }
     trace_info_clear(&info);
@@ -227,6 +254,7 @@ void process_trace_drop(struct recorded_process *process) {
     if (process->trace) {
         stage_flush(process->stage, NULL); /* nothing may be on its way into what goes now */
         process->output->discard(process->output->ctx, process->trace);
+        process->watcher.number_return(process->watcher.ctx, process);
     }
     process->trace = NULL;
 }

@@ -27,6 +27,10 @@ struct process_watcher {
     enum err (*stamp_reached)(void *ctx, struct recorded_process *process, struct diag *diag);
     /** An operation while a fork is under way. */
     void (*beside)(void *ctx, struct recorded_process *process, const struct merged_record *record);
+    /** A trace begins. @return ERR_OK and *number: how many its pid has had before; ERR_NOMEM. */
+    enum err (*number_take)(void *ctx, const struct recorded_process *process, uint32_t *number);
+    /** It was not wanted, and its number can be the next one's. */
+    void (*number_return)(void *ctx, const struct recorded_process *process);
     /** A new image begins: the trace of the one before must end. */
     enum err (*image_over)(void *ctx, struct recorded_process *process, struct diag *diag);
 };
@@ -48,6 +52,7 @@ struct recorded_process {
     uint64_t begin_us;   /**< of the present image */
     bool is_busy;        /**< the last step may not have been all */
     bool has_ended;
+    bool is_replaced; /**< by an exec that it did not announce: what came of it counts as another process */
     bool has_status;
     int wait_status;
     uint64_t ended_ns;                  /**< when it was seen to have ended */
@@ -55,6 +60,8 @@ struct recorded_process {
 
     uint32_t slot;
     struct record_session *session; /**< borrowed; NULL while NAMED */
+    uint64_t life;                  /**< as in its memory: tells it from those that had its pid before; 0: NAMED */
+    uint64_t parent_life;           /**< came by a fork: of its parent */
     uint64_t fork_number;           /**< of its parent, 0: unseen */
     uint64_t parent_stamp;
     bool has_guess;       /**< what it inherits from a fork unseen has been taken */
@@ -73,7 +80,7 @@ struct recorded_process {
     void *trace;                    /**< the output's, of the present image; NULL: none */
     bool is_late;                   /**< the present trace began in the middle of its process, when all did */
     uint32_t image_count;
-    uint32_t kept_count; /**< traces */
+    uint32_t trace_number; /**< of the present trace */
     uint64_t inherited_uncertain_count;
     bool has_lost_inheritance;  /**< what it inherited is not known */
     struct record_image *image; /**< the present one, as last seen */
@@ -85,6 +92,12 @@ struct recorded_process {
 /** One that is NAMED. @return NULL: no memory. */
 struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint64_t begin_us);
 void process_destroy(struct recorded_process *process);
+
+/** Whether it has ended; asks the kernel if need be, which knows it before has_ended says so. */
+bool process_is_over(const struct recorded_process *process);
+
+/** Whether there is a process of that number that has not ended. */
+bool process_pid_is_alive(uint32_t pid);
 
 /** It has memory from now on. @param beside a stage to share the queue of; NULL: the first. @return ERR_NOMEM, ERR_IO.
  */

@@ -151,6 +151,7 @@ struct record_shared {
     uint64_t ring_bytes;
     uint32_t ring_count;
     uint32_t recorder_pid;
+    uint64_t life;                  /**< of a tree: no other process has this number, before or after */
     uint32_t time;                  /**< enum record_time; the recorder's wish */
     _Atomic uint32_t recorder_life; /**< FUTEX_OWNER_DIED in it: the recorder is dead (record_life.h) */
     _Atomic uint32_t target_pid;    /**< the only process that records */

@@ -213,7 +213,8 @@ void session_sleep(struct record_session *session) {
 void session_stop(struct record_session *session) {
     struct record_shared *shared = session->shared;
     atomic_store(&shared->stopped, 1);
-    for (uint32_t i = 0; i < RECORD_RING_COUNT_MAX; i++)
+    uint32_t top = atomic_load(&shared->ring_top);
+    for (uint32_t i = 0; i < top && i < RECORD_RING_COUNT_MAX; i++)
         if (atomic_exchange(&shared->rings[i].waiting, 0))
             syscall(SYS_futex, &shared->rings[i].waiting, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }

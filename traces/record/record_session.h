@@ -25,6 +25,7 @@ struct record_session {
     pid_t pid;                      /**< 0 before spawn */
     bool has_ended;
     int wait_status;
+    uint64_t life;  /**< 0, or in a tree, as in the shared memory */
     time_t started; /**< when the session was made */
 };
 

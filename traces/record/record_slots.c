@@ -36,6 +36,7 @@ static enum err slot_prepare(struct slots *slots, uint32_t slot, struct diag *di
     if (err)
         return err;
     atomic_store(&slots->control->slots[slot].fd, (uint32_t)slots->sessions[slot].fd);
+    slots->sessions[slot].life = slots->sessions[slot].shared->life = ++slots->life_count;
     slots->is_seen[slot] = 0;
     slots->used_count++;
     return ERR_OK;
@@ -128,16 +129,29 @@ void slots_fill(struct slots *slots) {
         syscall(SYS_futex, &control->ready_count, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
+/* One that has not told yet is the last. */
+static uint64_t claim_time_ns(const struct control_slot *slot) {
+    return atomic_load(&slot->is_told) ? slot->claimed_ns : UINT64_MAX;
+}
+
 bool slots_next_claim(struct slots *slots, struct slot_claim *out) {
+    uint32_t found = slots->top;
+    uint64_t found_ns = 0;
     for (uint32_t i = 0; i < slots->top; i++) {
-        uint64_t claim = atomic_load_explicit(&slots->control->slots[i].claim, memory_order_acquire);
+        const struct control_slot *slot = &slots->control->slots[i];
+        uint64_t claim = atomic_load_explicit(&slot->claim, memory_order_acquire);
         if (slots->is_seen[i] || !slots->sessions[i].shared || control_claim_state(claim) != SLOT_CLAIMED)
             continue;
-        slots->is_seen[i] = 1;
+        uint64_t time_ns = claim_time_ns(slot);
+        if (found < slots->top && time_ns >= found_ns)
+            continue;
+        found = i;
+        found_ns = time_ns;
         *out = (struct slot_claim){i, control_claim_pid(claim)};
-        return true;
     }
-    return false;
+    if (found < slots->top)
+        slots->is_seen[found] = 1;
+    return found < slots->top;
 }
 
 void slots_answer(struct slots *slots, uint32_t slot) {
@@ -146,8 +160,13 @@ void slots_answer(struct slots *slots, uint32_t slot) {
     syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
+void slots_retire(struct slots *slots, uint32_t slot) {
+    atomic_store(&slots->control->slots[slot].claim, control_claim(SLOT_CLAIMED, 0));
+}
+
 void slots_release(struct slots *slots, uint32_t slot) {
     atomic_store(&slots->control->slots[slot].claim, control_claim(SLOT_EMPTY, 0));
+    session_stop(&slots->sessions[slot]);
     session_close(&slots->sessions[slot]);
     slots->used_count--;
 }

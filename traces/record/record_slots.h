@@ -19,6 +19,7 @@ struct slots {
     uint32_t top;        /**< slots ever used; a copy of what the processes see */
     uint32_t file_limit; /**< descriptors there may be; 0 = as many as one likes */
     uint32_t fds_per_process;
+    uint64_t life_count;                                /**< sessions ever made */
     uint32_t used_count;                                /**< slots that are not empty */
     uint8_t is_seen[CONTROL_SLOT_COUNT];                /**< claimed, and the caller has been told */
     struct record_session sessions[CONTROL_SLOT_COUNT]; /**< of slots that are not empty */
@@ -42,13 +43,16 @@ struct record_session *slots_first(struct slots *slots);
 /** Makes memory ready until there is enough in stock, and wakes those who wait for it. */
 void slots_fill(struct slots *slots);
 
-/** @return whether there was a claim that nobody has seen yet; then *out is filled, and it counts as seen. */
+/** @return whether there was a claim that nobody has seen yet; then *out is the earliest, and it counts as seen. */
 bool slots_next_claim(struct slots *slots, struct slot_claim *out);
 
 /** What the process inherits is known: it may go on. */
 void slots_answer(struct slots *slots, uint32_t slot);
 
-/** The process has ended: the memory is given back and the slot used anew. */
+/** Its process has ended: whoever comes under its pid finds no slot of its own here. */
+void slots_retire(struct slots *slots, uint32_t slot);
+
+/** The memory is given back and the slot used anew. Should its process live after all, it goes on unrecorded. */
 void slots_release(struct slots *slots, uint32_t slot);
 
 /** Nothing is recorded from here on. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "traces/record/pointer_map.h"
 #include "traces/record/record_bounds.h"
 #include "traces/record/record_cut.h"
 #include "traces/record/record_guard.h"
@@ -37,14 +38,19 @@ enum {
 /* What a child will inherit, from its parent's side. */
 struct tree_fork {
     struct tree_fork *next;
-    uint32_t parent_pid;
-    uint32_t child_pid; /* 0: not known (yet) */
+    uint64_t parent_life;
     uint64_t number;
+    const struct recorded_process *child; /* NULL: not known (yet) */
     bool is_claimed;
     bool is_over;
     struct live_set live;  /* of the parent, when it began … */
     struct cut_log beside; /* … and what it did until it was over */
     uint64_t uncertain_count;
+};
+
+struct pid_list {
+    uint32_t *pids;
+    size_t count;
 };
 
 struct record_tree {
@@ -69,6 +75,8 @@ struct record_tree {
     uint32_t recent[RECENT_COUNT]; /* pids that have been finished */
     uint32_t recent_count;
     pid_t root_pid;
+    struct pointer_map trace_counts; /* of each pid that has a trace */
+    struct pid_list strangers;       /* children that this process had before it began to record (it came by exec) */
     int shim_fd;
     struct rlimit files; /* that the program is to have; the recorder takes as many as it may */
     bool root_has_ended;
@@ -85,9 +93,30 @@ static enum err out_of_memory(struct diag *diag) {
     return diag_set(diag, ERR_NOMEM, NULL, "out of memory for the list of processes");
 }
 
+/* The last one that came of that number. */
 static struct recorded_process *process_find(const struct record_tree *tree, uint32_t pid) {
     struct recorded_process *process = tree->processes;
     while (process && process->pid != pid)
+        process = process->next;
+    return process;
+}
+
+static struct recorded_process *process_find_first(const struct record_tree *tree, uint32_t pid) {
+    struct recorded_process *first = NULL;
+    for (struct recorded_process *process = tree->processes; process; process = process->next)
+        first = process->pid == pid ? process : first;
+    return first;
+}
+
+/* Whose number it is now. NULL: nobody's that is known; the one that had it is over, and it has come again. */
+static struct recorded_process *process_now(const struct record_tree *tree, uint32_t pid) {
+    struct recorded_process *process = process_find(tree, pid);
+    return process && process_is_over(process) && process_pid_is_alive(pid) ? NULL : process;
+}
+
+static struct recorded_process *life_find(const struct record_tree *tree, uint64_t life) {
+    struct recorded_process *process = tree->processes;
+    while (process && (!life || process->life != life))
         process = process->next;
     return process;
 }
@@ -112,9 +141,9 @@ static struct recorded_process *process_add(struct record_tree *tree, uint32_t p
 
 /* ---- what parents know of forks ---- */
 
-static struct tree_fork *fork_find(const struct record_tree *tree, uint32_t parent_pid, uint64_t number) {
+static struct tree_fork *fork_find(const struct record_tree *tree, uint64_t parent_life, uint64_t number) {
     struct tree_fork *fork = tree->forks;
-    while (fork && (fork->parent_pid != parent_pid || fork->number != number))
+    while (fork && (fork->parent_life != parent_life || fork->number != number))
         fork = fork->next;
     return fork;
 }
@@ -136,7 +165,7 @@ static enum err fork_begin(struct record_tree *tree, struct recorded_process *pr
         free(fork);
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory for what a forked child inherits");
     }
-    fork->parent_pid = process->pid;
+    fork->parent_life = process->life;
     fork->number = number;
     fork->next = tree->forks;
     tree->forks = fork;
@@ -155,31 +184,34 @@ static void fork_settle(struct tree_fork *fork, struct recorded_process *parent)
 /* Whatever of the parent has not been recorded by now is not coming. */
 static void forks_settle(struct record_tree *tree, struct recorded_process *parent) {
     for (struct tree_fork *fork = tree->forks; fork; fork = fork->next)
-        if (fork->parent_pid == parent->pid)
+        if (fork->parent_life == parent->life)
             fork_settle(fork, parent);
 }
 
 static void beside_fork(void *ctx, struct recorded_process *parent, const struct merged_record *record) {
     struct record_tree *tree = ctx;
     for (struct tree_fork *fork = tree->forks; fork; fork = fork->next)
-        if (fork->parent_pid == parent->pid && !fork->is_over && !fork->is_claimed)
+        if (fork->parent_life == parent->life && !fork->is_over && !fork->is_claimed)
             cut_log_add(&fork->beside, record);
 }
 
 /* The child has a pid; when it has said nothing of itself so far, it is NAMED. */
-static enum err fork_name_child(struct record_tree *tree, struct tree_fork *fork, uint32_t pid, struct diag *diag) {
+static enum err fork_name_child(struct record_tree *tree, struct tree_fork *fork, uint32_t pid, uint32_t parent_pid,
+                                struct diag *diag) {
     if (fork->is_claimed)
         return ERR_OK;
-    if (!pid || pid_is_recent(tree, pid)) {
+    if (!pid) {
         fork_remove(tree, fork);
         return ERR_OK;
     }
-    fork->child_pid = pid;
-    struct recorded_process *child = process_find(tree, pid);
-    if (!child && !(child = process_add(tree, pid, fork->parent_pid)))
+    struct recorded_process *child = process_now(tree, pid);
+    bool is_new = !child;
+    if (is_new && !(child = process_add(tree, pid, parent_pid)))
         return out_of_memory(diag);
+    fork->child = child;
+    bool was_finished = is_new && pid_is_recent(tree, pid) && process_is_over(child); /* it has a row, or wants none */
     if (child->state == PROCESS_NAMED)
-        child->came = TREE_FORK;
+        child->came = was_finished ? TREE_EXEC : TREE_FORK;
     return ERR_OK;
 }
 
@@ -193,7 +225,7 @@ static enum err process_told(void *ctx, struct recorded_process *process, const 
     struct record_tree *tree = ctx;
     uint64_t value = record->what & RECORD_POINTER_MASK;
     enum record_process_event what = (enum record_process_event)(record->what >> RECORD_DOMAIN_SHIFT & 3);
-    struct tree_fork *fork = what == PROCESS_WAITED ? NULL : fork_find(tree, process->pid, value);
+    struct tree_fork *fork = what == PROCESS_WAITED ? NULL : fork_find(tree, process->life, value);
     struct recorded_process *child;
     switch (what) {
     case PROCESS_FORK:
@@ -205,10 +237,10 @@ static enum err process_told(void *ctx, struct recorded_process *process, const 
     case PROCESS_CHILD:
         if (fork)
             fork_settle(fork, process);
-        return fork ? fork_name_child(tree, fork, (uint32_t)record->size_bytes, diag) : ERR_OK;
+        return fork ? fork_name_child(tree, fork, (uint32_t)record->size_bytes, process->pid, diag) : ERR_OK;
     case PROCESS_WAITED:
-        child = process_find(tree, (uint32_t)value);
-        if (child && !child->has_status)
+        child = process_find_first(tree, (uint32_t)value);
+        if (child && !child->has_status && !child->is_replaced && process_is_over(child))
             status_set(child, (int)record->size_bytes);
         return ERR_OK;
     }
@@ -289,6 +321,28 @@ static enum err image_over(void *ctx, struct recorded_process *process, struct d
     return err;
 }
 
+static struct pointer_entry *trace_count_find(const struct record_tree *tree, uint32_t pid) {
+    return pointer_map_find(&tree->trace_counts, (uint64_t)pid + 1); /* a map has no 0 */
+}
+
+static enum err number_take(void *ctx, const struct recorded_process *process, uint32_t *number) {
+    struct record_tree *tree = ctx;
+    struct pointer_entry *entry = trace_count_find(tree, process->pid);
+    if (!entry && pointer_map_reserve(&tree->trace_counts))
+        return ERR_NOMEM;
+    if (!entry)
+        entry = pointer_map_add(&tree->trace_counts, (uint64_t)process->pid + 1, 0);
+    *number = (uint32_t)entry->name++;
+    return ERR_OK;
+}
+
+static void number_return(void *ctx, const struct recorded_process *process) {
+    struct record_tree *tree = ctx;
+    struct pointer_entry *entry = trace_count_find(tree, process->pid);
+    if (entry && entry->name == process->trace_number + 1)
+        entry->name--;
+}
+
 /* ---- how processes end ---- */
 
 /* The 52nd field of /proc/PID/stat, for as long as nobody has waited for it. */
@@ -315,10 +369,13 @@ static void process_has_ended(struct record_tree *tree, struct recorded_process 
     if (!process->ended_ns) {
         process->has_ended = true;
         process->ended_ns = clock_now_ns();
+        if (process->session)
+            slots_retire(tree->slots, process->slot);
         if (process->pidfd >= 0)
             epoll_ctl(tree->epoll, EPOLL_CTL_DEL, process->pidfd, NULL);
     }
-    if (!process->has_status && zombie_status(process->pid, &process->wait_status))
+    bool is_last = process_find(tree, process->pid) == process; /* else it has been waited for */
+    if (!process->has_status && is_last && zombie_status(process->pid, &process->wait_status))
         process->has_status = true;
     uint32_t note = process->session ? atomic_load(&process->session->shared->exit_note) : 0;
     if (!process->has_status && note & RECORD_EXIT_NOTED)
@@ -339,7 +396,39 @@ static bool root_reap(struct record_tree *tree) {
     return tree->root_has_ended;
 }
 
-/* Our own children: the program, and orphans. */
+static bool pid_list_has(const struct pid_list *list, uint32_t pid) {
+    size_t i = 0;
+    while (i < list->count && list->pids[i] != pid)
+        i++;
+    return i < list->count;
+}
+
+static void pid_list_remove(struct pid_list *list, uint32_t pid) {
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->pids[i] != pid)
+            list->pids[kept++] = list->pids[i];
+    list->count = kept;
+}
+
+/* The children of this process; as many as there is memory for. */
+static struct pid_list children_list(void) {
+    struct pid_list list = {0};
+    char path[64];
+    uint32_t pid, *pids;
+    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
+    FILE *file = fopen(path, "re");
+    while (file && fscanf(file, "%" SCNu32, &pid) == 1 &&
+           (pids = realloc(list.pids, (list.count + 1) * sizeof *list.pids))) {
+        list.pids = pids;
+        list.pids[list.count++] = pid;
+    }
+    if (file)
+        fclose(file);
+    return list;
+}
+
+/* Our own children: the program, orphans, and those that were there before. */
 static void children_reap(struct record_tree *tree) {
     siginfo_t info = {0};
     int status;
@@ -351,6 +440,7 @@ static void children_reap(struct record_tree *tree) {
             continue;
         }
         struct recorded_process *process = process_find(tree, (uint32_t)info.si_pid);
+        pid_list_remove(&tree->strangers, (uint32_t)info.si_pid); /* the number may be another's from now on */
         if (waitpid(info.si_pid, &status, 0) == info.si_pid && process) {
             status_set(process, status);
             process_has_ended(tree, process);
@@ -379,9 +469,9 @@ static void execs_read(struct record_tree *tree, struct diag *diag) {
         struct control_exec *note = &control->execs[tree->exec_seen % CONTROL_EXEC_COUNT];
         if (atomic_load(&note->serial) != tree->exec_seen + 1)
             return; /* not whole yet, or overwritten already: then count has moved on */
-        struct recorded_process *process = process_find(tree, note->pid);
+        struct recorded_process *process = process_now(tree, note->pid);
         bool is_exec = note->path[0] != 0;
-        if (!process && is_exec && !pid_is_recent(tree, note->pid) &&
+        if (!process && is_exec && (!pid_is_recent(tree, note->pid) || process_pid_is_alive(note->pid)) &&
             (process = process_add(tree, note->pid, note->parent_pid)))
             process->came = TREE_EXEC;
         if (!process || process->state == PROCESS_RUNNING)
@@ -399,7 +489,7 @@ static enum err stamp_reached(void *ctx, struct recorded_process *parent, struct
     for (struct recorded_process *child = tree->processes; child; child = child->next) {
         struct live_set live;
         if (child->state != PROCESS_AWAITING || child->fork_number || child->has_guess ||
-            child->parent_pid != parent->pid)
+            child->parent_life != parent->life)
             continue;
         if (child->parent_stamp > now) {
             if (child->parent_stamp < parent->guess_stamp)
@@ -414,17 +504,35 @@ static enum err stamp_reached(void *ctx, struct recorded_process *parent, struct
     return ERR_OK;
 }
 
+/* A process claims once, and keeps its slot over an exec that it announces: a second claim is that of the next one of
+ * the same pid, or of what it has become by an exec of which nobody knew. */
+static struct recorded_process *claimant_find(struct record_tree *tree, uint32_t pid) {
+    struct recorded_process *process = process_now(tree, pid);
+    if (process && !process->session)
+        return process;
+    struct recorded_process *claimant = process_add(tree, pid, 0);
+    if (claimant && process) {
+        process->is_replaced = !process_is_over(process);
+        process_has_ended(tree, process);
+    }
+    return claimant;
+}
+
 static enum err claims_take(struct record_tree *tree, struct diag *diag) {
-    const struct process_watcher watcher = {tree, process_told, stamp_reached, beside_fork, image_over};
+    const struct process_watcher watcher = {
+        .ctx = tree,
+        .told = process_told,
+        .stamp_reached = stamp_reached,
+        .beside = beside_fork,
+        .number_take = number_take,
+        .number_return = number_return,
+        .image_over = image_over,
+    };
     struct slot_claim claim;
     while (slots_next_claim(tree->slots, &claim)) {
-        struct recorded_process *process = process_find(tree, claim.pid);
-        if (!process && !(process = process_add(tree, claim.pid, 0)))
+        struct recorded_process *process = claimant_find(tree, claim.pid);
+        if (!process)
             return out_of_memory(diag);
-        if (process->session) { /* nonsense, or a pid that came again before its end was seen */
-            slots_release(tree->slots, claim.slot);
-            continue;
-        }
         process->slot = claim.slot;
         process->state = PROCESS_CLAIMING;
         process->clock_start_ns = tree->clock_start_ns;
@@ -446,6 +554,7 @@ static void claim_hear(struct record_tree *tree, struct recorded_process *proces
     uint32_t failure = atomic_load(&slot->failure);
     process->came = slot->came == CAME_START ? TREE_START : slot->came == CAME_FORK ? TREE_FORK : TREE_EXEC;
     process->parent_pid = slot->parent_pid;
+    process->parent_life = slot->parent_life;
     process->fork_number = slot->fork_number;
     process->parent_stamp = slot->parent_stamp;
     if (slot->claimed_ns > tree->start_ns && slot->claimed_ns <= clock_now_ns())
@@ -489,14 +598,20 @@ static void fork_cut(const struct recorded_process *child, struct tree_fork *for
     cut_log_clear(&fork->beside);
 }
 
+/* Whether the parent may yet tell of a fork that its child tells of: it does so before the child can. */
+static bool fork_may_come(const struct recorded_process *parent, const struct recorded_process *child) {
+    return parent && !parent->err &&
+           (parent->state != PROCESS_RUNNING || merge_next(parent->merge) < child->parent_stamp);
+}
+
 /* @return whether the process may run: its inheritance is there, or will never be. */
 static bool inheritance_take(struct record_tree *tree, struct recorded_process *process) {
-    struct recorded_process *parent = process_find(tree, process->parent_pid);
+    struct recorded_process *parent = life_find(tree, process->parent_life);
     if (!process->fork_number)
         return inheritance_guess(tree, process, parent);
-    struct tree_fork *fork = fork_find(tree, process->parent_pid, process->fork_number);
+    struct tree_fork *fork = fork_find(tree, process->parent_life, process->fork_number);
     if (!fork) {
-        process->has_lost_inheritance = !parent || parent->err;
+        process->has_lost_inheritance = !fork_may_come(parent, process) || tree->bounds.stop;
         return process->has_lost_inheritance;
     }
     if (!fork->is_over && parent && !parent->err && !tree->bounds.stop)
@@ -506,7 +621,7 @@ static bool inheritance_take(struct record_tree *tree, struct recorded_process *
     process->inherited_uncertain_count = fork->uncertain_count;
     tree->report->uncertain_count += fork->uncertain_count;
     fork->is_claimed = true;
-    fork->child_pid = process->pid;
+    fork->child = process;
     return true;
 }
 
@@ -515,9 +630,10 @@ static bool inheritance_take(struct record_tree *tree, struct recorded_process *
 static const char *end_text(const struct record_tree *tree, const struct recorded_process *process, char *buffer,
                             size_t buffer_bytes) {
     char status[64];
-    const char *end = process->has_status  ? record_end_text(process->wait_status, status, sizeof status)
-                      : process->has_ended ? "ended, nobody knows how"
-                                           : "it ran on";
+    const char *end = process->has_status    ? record_end_text(process->wait_status, status, sizeof status)
+                      : process->is_replaced ? "exec"
+                      : process->has_ended   ? "ended, nobody knows how"
+                                             : "it ran on";
     bounds_describe(&tree->bounds, process->is_late, !process->has_status, buffer, buffer_bytes);
     size_t length = strlen(buffer);
     snprintf(buffer + length, buffer_bytes - length, "%s", end);
@@ -591,7 +707,7 @@ static const char *end_text_whole(const struct record_tree *tree, const struct r
 static const char *trace_doubt(const struct recorded_process *process) {
     const struct record_shared *shared = process->session->shared;
     if (process->has_lost_inheritance)
-        return "what it inherited is not in the trace: its parent had gone before it was seen";
+        return "what it inherited is not in the trace: its parent had gone, or did not tell of it";
     if (atomic_load(&shared->malloc_elsewhere))
         return "it brings its own malloc; only what passed through the preloaded one is in the trace";
     if (atomic_load(&shared->python_late))
@@ -645,7 +761,7 @@ static void process_forget(struct record_tree *tree, struct recorded_process *pr
     forks_settle(tree, process);
     for (struct tree_fork *fork = tree->forks, *next; fork; fork = next) {
         next = fork->next;
-        if (fork->child_pid == process->pid)
+        if (fork->child == process && (fork->is_claimed || !(fork->child = process_find(tree, process->pid))))
             fork_remove(tree, fork);
     }
     uint32_t slot = process->slot;
@@ -675,7 +791,7 @@ static enum err process_finish(struct record_tree *tree, struct recorded_process
 
 /* Nobody can tell any more how it ended, or somebody has. */
 static bool status_is_settled(const struct record_tree *tree, const struct recorded_process *process) {
-    return process->has_status || !process_find(tree, process->parent_pid) ||
+    return process->has_status || process->is_replaced || !process_find(tree, process->parent_pid) ||
            clock_now_ns() - process->ended_ns > STATUS_PATIENCE_NS;
 }
 
@@ -753,20 +869,18 @@ static enum err tree_round(struct record_tree *tree, bool *progress, struct diag
 
 /* An orphan that nobody has spoken of: it became our child when its parent ended. */
 static bool orphans_find(struct record_tree *tree) {
-    char path[64];
-    long pid;
+    struct pid_list children = children_list();
     bool has_found = false;
-    snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
-    FILE *file = fopen(path, "re");
-    while (file && fscanf(file, "%ld", &pid) == 1)
-        if (!process_find(tree, (uint32_t)pid)) {
-            struct recorded_process *process = process_add(tree, (uint32_t)pid, 0);
-            has_found = has_found || process;
-            if (process)
-                process->came = TREE_FORK;
-        }
-    if (file)
-        fclose(file);
+    for (size_t i = 0; i < children.count; i++) {
+        uint32_t pid = children.pids[i];
+        if (process_find(tree, pid) || pid_list_has(&tree->strangers, pid))
+            continue;
+        struct recorded_process *process = process_add(tree, pid, 0);
+        has_found = has_found || process;
+        if (process)
+            process->came = TREE_FORK;
+    }
+    free(children.pids);
     return has_found;
 }
 
@@ -869,6 +983,7 @@ static enum err tree_start(struct record_tree *tree, struct diag *diag) {
     bounds_start(&tree->bounds, tree->options);
     tree->start_ns = tree->synced_ns = tree->bounds.start_ns;
     tree->clock_start_ns = tree->options->time ? record_time_now_ns(tree->options->time) : 0;
+    tree->strangers = children_list();
     enum err err = session_spawn(session, tree->options, diag);
     if (err)
         return err;
@@ -886,7 +1001,9 @@ static enum err tree_create(struct record_tree *tree, struct diag *diag) {
     tree->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (tree->epoll < 0)
         return diag_errno(diag, ERR_IO, NULL, "cannot make an epoll descriptor");
-    enum err err = slots_create(tree->options, &tree->slots, diag);
+    enum err err = pointer_map_init(&tree->trace_counts, false) ? out_of_memory(diag) : ERR_OK;
+    if (!err)
+        err = slots_create(tree->options, &tree->slots, diag);
     if (!err && (err = stage_create(&tree->stage)))
         diag_set(diag, err, NULL, "no memory or no thread for the recorder");
     if (!err && (record_host_describe(&tree->host, slots_first(tree->slots)->started) ||
@@ -904,6 +1021,8 @@ static void tree_clear(struct record_tree *tree) {
     }
     while (tree->forks)
         fork_remove(tree, tree->forks);
+    free(tree->strangers.pids);
+    pointer_map_free(&tree->trace_counts);
     slots_destroy(tree->slots);
     stage_destroy(tree->stage);
     trace_info_clear(&tree->host);

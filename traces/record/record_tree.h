@@ -37,7 +37,8 @@ struct record_tree_output {
     void *ctx;
     /**
      * A trace begins: fills *sink (borrowed) and *trace, the caller's own.
-     * @param image_number how many traces of this pid have been kept before.
+     * @param image_number how many traces of this pid have been kept before, or are not finished yet: a pid may come
+     * again. No two that are kept have the same.
      */
     enum err (*begin)(void *ctx, uint64_t pid, uint32_t image_number, void **trace, struct event_sink *sink,
                       struct diag *diag);

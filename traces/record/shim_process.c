@@ -105,12 +105,20 @@ static struct record_shared *slot_map(struct control_slot *slot) {
     return shared;
 }
 
-/* The slot that this process has had before it became the present program; NULL: none. */
-static struct control_slot *slot_own(uint32_t pid) {
+/*
+ * The memory that this process has had before it became the present program; NULL: none. One that has this pid in its
+ * claim, but expects no new program, is of a process that has ended unseen.
+ */
+static struct record_shared *own_find(uint32_t pid) {
     uint32_t top = atomic_load(&control->slot_top);
-    for (uint32_t i = 0; i < top && i < CONTROL_SLOT_COUNT; i++)
-        if (atomic_load(&control->slots[i].claim) == control_claim(SLOT_CLAIMED, pid))
-            return &control->slots[i];
+    for (uint32_t i = 0; i < top && i < CONTROL_SLOT_COUNT; i++) {
+        if (atomic_load(&control->slots[i].claim) != control_claim(SLOT_CLAIMED, pid))
+            continue;
+        struct record_shared *shared = slot_map(&control->slots[i]);
+        if (!shared || atomic_load(&shared->exec_pending) || !atomic_load(&shared->image_count))
+            return shared;
+        munmap(shared, shared_bytes);
+    }
     return NULL;
 }
 
@@ -145,6 +153,7 @@ static struct control_slot *slot_claim(uint32_t pid) {
 static void slot_tell(struct control_slot *slot, enum control_came came, uint32_t parent_pid, uint64_t fork_number) {
     slot->came = came;
     slot->parent_pid = parent_pid;
+    slot->parent_life = came == CAME_FORK ? shim.shared->life : 0;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     slot->claimed_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
@@ -154,11 +163,12 @@ static void slot_tell(struct control_slot *slot, enum control_came came, uint32_
 
 /*
  * A fork that nobody announced: until the recorder knows what the parent has, this child waits, and with it the parent
- * that waits for its child.
+ * that waits for its child. Not when the slot is not its own any more.
  */
 static void slot_await(struct control_slot *slot) {
     struct timespec timeout = {.tv_nsec = WAIT_NS};
-    while (!atomic_load(&slot->is_heard) && !atomic_load(&control->stopped) &&
+    uint64_t claim = control_claim(SLOT_CLAIMED, (uint32_t)getpid());
+    while (!atomic_load(&slot->is_heard) && atomic_load(&slot->claim) == claim && !atomic_load(&control->stopped) &&
            !shim_recorder_is_dead(&control->recorder_life, control->recorder_pid)) {
         recorder_call();
         syscall(SYS_futex, &slot->is_heard, FUTEX_WAIT, 0, &timeout, NULL, 0);
@@ -211,8 +221,9 @@ struct record_shared *shim_process_attach(const char *path) {
         control = NULL;
         return NULL;
     }
-    struct control_slot *slot = slot_own((uint32_t)getpid());
-    struct record_shared *shared = slot ? slot_map(slot) : slot_enter(CAME_EXEC, (uint32_t)getppid(), 0);
+    struct record_shared *shared = own_find((uint32_t)getpid());
+    if (!shared)
+        shared = slot_enter(CAME_EXEC, (uint32_t)getppid(), 0);
     if (shared) {
         command_note(shared);
         shim.recorder_sleeps = &control->recorder_sleeps;

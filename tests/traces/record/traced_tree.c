@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +23,9 @@ enum {
     STORMED = 64,
     FORKS_BESIDE_THREADS = 20,
     AT_ONCE = 10,
+    NUMBER_TRIES = 500,
+    RING_OVERRUN = 400000, /* operations that no ring holds */
+    CANNOT = 77,           /* exit code: not allowed to, here */
     STACK_BYTES = 1 << 16
 };
 
@@ -181,11 +186,14 @@ static int killed_run(void) {
     return 0;
 }
 
-static int exec_run(char *self, char *program, int block_count) {
+static int exec_run(char *self, char *program, int block_count, int is_bare) {
     int status;
     pid_t child = fork();
     if (child == 0) {
+        char *words[] = {self, "leaf", NULL};
         blocks_make(600, block_count);
+        if (is_bare)
+            syscall(SYS_execve, program, words, environ);
         execl(program, self, "leaf", (char *)NULL);
         _exit(127);
     }
@@ -267,6 +275,29 @@ static int forkpty_run(void) {
     return clone_run();
 }
 
+static int late_child(void *unused) {
+    (void)unused;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    blocks_make(601, RING_OVERRUN);
+    _exit(4);
+}
+
+/* The C library forks by itself, and then there is a child that nobody tells of. */
+static int untold_run(void) {
+    static char stack[STACK_BYTES] __attribute__((aligned(16)));
+    int terminal, status;
+    alarm(30);
+    pid_t child = forkpty(&terminal, NULL, NULL, NULL);
+    if (child == 0)
+        child_run();
+    if (child < 0)
+        return CANNOT;
+    waitpid(child, NULL, 0);
+    child = clone(late_child, stack + STACK_BYTES, SIGCHLD, NULL);
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status) == 4 ? 0 : 1;
+}
+
 static int silent_run(void) {
     pid_t child = fork();
     if (child == 0)
@@ -275,13 +306,88 @@ static int silent_run(void) {
     return 0;
 }
 
+/* The next process gets this number, unless another one on the machine is faster. @return the last number; 0: it cannot
+ * be. */
+static pid_t number_set(pid_t number) {
+    char text[16] = "";
+    int fd = open("/proc/sys/kernel/ns_last_pid", O_RDWR);
+    if (fd < 0)
+        return 0;
+    pid_t last = read(fd, text, sizeof text - 1) > 0 ? atoi(text) : 0;
+    int length = snprintf(text, sizeof text, "%d", (int)number - 1);
+    int is_set = pwrite(fd, text, (size_t)length, 0) == length;
+    close(fd);
+    return is_set ? last : 0;
+}
+
+/* As fork; the child has the number that another had before, and ends with its parent. -1: it cannot be. */
+static pid_t fork_with_number(pid_t number) {
+    char byte = 0;
+    int gate[2];
+    for (int i = 0; i < NUMBER_TRIES; i++) {
+        pid_t last, child;
+        if (pipe(gate) || !(last = number_set(number)))
+            return -1;
+        child = fork();
+        if (child == 0) {
+            close(gate[1]);
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (read(gate[0], &byte, 1) != 1)
+                _exit(0);
+            close(gate[0]);
+            return 0;
+        }
+        number_set(last + 1); /* the others on the machine are not to feel it */
+        int is_it = child == number && write(gate[1], "x", 1) == 1;
+        close(gate[0]);
+        close(gate[1]);
+        if (is_it)
+            return child;
+        waitpid(child, NULL, 0);
+    }
+    return -1;
+}
+
+/* A child, and another of the same number: at once; a while later, that begins a while later still; or a program. */
+static int reused_run(char *self, const char *how) {
+    int status, is_late = strcmp(how, "late") == 0;
+    alarm(30);
+    pid_t first = fork();
+    if (first == 0) {
+        blocks_make(600, RING_OVERRUN / 2);
+        _exit(0);
+    }
+    waitpid(first, NULL, 0);
+    if (is_late)
+        usleep(100000);
+    pid_t second = fork_with_number(first);
+    if (second == 0) {
+        if (is_late)
+            usleep(50000);
+        if (strcmp(how, "exec") == 0)
+            execl(self, self, "reused-leaf", (char *)NULL);
+        blocks_make(601, RING_OVERRUN);
+        _exit(4);
+    }
+    if (second < 0)
+        return CANNOT;
+    waitpid(second, &status, 0);
+    return WEXITSTATUS(status) == 4 ? 0 : 1;
+}
+
 int main(int count, char **words) {
     const char *what = count > 1 ? words[1] : "";
     if (strcmp(what, "leaf") == 0)
         return leaf_run();
     if (strcmp(what, "again-leaf") == 0)
         return again_leaf_run(words[2]);
+    if (strcmp(what, "reused-leaf") == 0) {
+        blocks_make(601, RING_OVERRUN);
+        return 4;
+    }
     kept_fill();
+    if (strcmp(what, "reused") == 0)
+        return reused_run(words[0], words[2]);
     if (strcmp(what, "nested") == 0)
         return nested_run(3);
     if (strcmp(what, "threads") == 0)
@@ -294,14 +400,16 @@ int main(int count, char **words) {
         return spawn_run(words[0]);
     if (strcmp(what, "killed") == 0)
         return killed_run();
-    if (strcmp(what, "exec") == 0)
-        return exec_run(words[0], words[2], atoi(words[3]));
+    if (strcmp(what, "exec") == 0 || strcmp(what, "bare-exec") == 0)
+        return exec_run(words[0], words[2], atoi(words[3]), what[0] == 'b');
     if (strcmp(what, "again") == 0)
         return again_run(words[0], words[2]);
     if (strcmp(what, "late") == 0)
         return late_run(words[2]);
     if (strcmp(what, "many") == 0)
         return many_run(atoi(words[2]));
+    if (strcmp(what, "untold") == 0)
+        return untold_run();
     if (strcmp(what, "clone") == 0)
         return clone_run();
     if (strcmp(what, "forkpty") == 0)
