@@ -122,7 +122,8 @@ static enum err ops_compile(struct compiler *compiler, const struct event_source
 
 /*
  * F_SEAL_WRITE would be as good, but it fails (EBUSY) while the kernel itself holds one of the pages, as its migration
- * and reclaim do now and then. There is no writable mapping that would go on under this one: all was written by write().
+ * and reclaim do now and then. There is no writable mapping that would go on under this one: all was written by
+ * write().
  */
 enum { SEALS = F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK };
 
