@@ -180,7 +180,18 @@ static enum err fork_name_child(struct record_tree *tree, struct tree_fork *fork
         return out_of_memory(diag);
     if (child->state == PROCESS_NAMED)
         child->came = TREE_FORK;
+    if (child->state == PROCESS_RUNNING) /* it is another program already */
+        fork_remove(tree, fork);
     return ERR_OK;
+}
+
+/* It has become another program before it wanted anything of what it was born with. */
+static void inheritance_drop(struct record_tree *tree, const struct recorded_process *child) {
+    for (struct tree_fork *fork = tree->forks, *next; fork; fork = next) {
+        next = fork->next;
+        if (fork->child_pid == child->pid)
+            fork_remove(tree, fork);
+    }
 }
 
 static void status_set(struct recorded_process *process, int status) {
@@ -451,6 +462,8 @@ static void claim_hear(struct record_tree *tree, struct recorded_process *proces
     if (slot->claimed_ns > tree->start_ns && slot->claimed_ns <= clock_now_ns())
         process->begin_us = (slot->claimed_ns - tree->start_ns) / 1000;
     process->state = process->came == TREE_FORK ? PROCESS_AWAITING : PROCESS_RUNNING;
+    if (process->came == TREE_EXEC)
+        inheritance_drop(tree, process);
     if (!failure)
         return;
     process->state = PROCESS_RUNNING;
@@ -643,11 +656,7 @@ static void process_forget(struct record_tree *tree, struct recorded_process *pr
         tree->root = NULL;
     tree->recent[tree->recent_count++ % RECENT_COUNT] = process->pid;
     forks_settle(tree, process);
-    for (struct tree_fork *fork = tree->forks, *next; fork; fork = next) {
-        next = fork->next;
-        if (fork->child_pid == process->pid)
-            fork_remove(tree, fork);
-    }
+    inheritance_drop(tree, process);
     uint32_t slot = process->slot;
     bool has_slot = process->session != NULL;
     process_destroy(process);
