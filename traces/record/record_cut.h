@@ -20,7 +20,9 @@
 #include "traces/record/record_live.h"
 #include "traces/record/record_merge.h"
 
-enum { CUT_RECORDS_MAX = MERGED_PLACES_APART / 2 };
+/** A record takes up to three places of its ring (RECORD_SIZE, RECORD_CLOCK), and all of a log's are to be told apart.
+ */
+enum { CUT_RECORDS_MAX = MERGED_PLACES_APART / 4 };
 
 /** Records since a fork was announced, in their order; all zero is none. */
 struct cut_log {
@@ -30,7 +32,7 @@ struct cut_log {
     uint64_t missed_count; /**< that found no place */
 };
 
-/** Notes a record; beyond CUT_RECORDS_MAX (32 MiB), or when there is no memory, it is counted as missed. */
+/** Notes a record; beyond CUT_RECORDS_MAX (16 MiB), or when there is no memory, it is counted as missed. */
 void cut_log_add(struct cut_log *log, const struct merged_record *record);
 
 /** Empties the log. */

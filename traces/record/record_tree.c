@@ -212,7 +212,18 @@ static enum err fork_name_child(struct record_tree *tree, struct tree_fork *fork
     bool was_finished = is_new && pid_is_recent(tree, pid) && process_is_over(child); /* it has a row, or wants none */
     if (child->state == PROCESS_NAMED)
         child->came = was_finished ? TREE_EXEC : TREE_FORK;
+    if (child->state == PROCESS_RUNNING) /* it is another program already */
+        fork_remove(tree, fork);
     return ERR_OK;
+}
+
+/* It has become another program before it wanted anything of what it was born with. */
+static void inheritance_drop(struct record_tree *tree, const struct recorded_process *child) {
+    for (struct tree_fork *fork = tree->forks, *next; fork; fork = next) {
+        next = fork->next;
+        if (fork->child == child)
+            fork_remove(tree, fork);
+    }
 }
 
 static void status_set(struct recorded_process *process, int status) {
@@ -560,6 +571,8 @@ static void claim_hear(struct record_tree *tree, struct recorded_process *proces
     if (slot->claimed_ns > tree->start_ns && slot->claimed_ns <= clock_now_ns())
         process->begin_us = (slot->claimed_ns - tree->start_ns) / 1000;
     process->state = process->came == TREE_FORK ? PROCESS_AWAITING : PROCESS_RUNNING;
+    if (process->came == TREE_EXEC)
+        inheritance_drop(tree, process);
     if (!failure)
         return;
     process->state = PROCESS_RUNNING;
