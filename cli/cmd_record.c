@@ -234,7 +234,7 @@ static enum err trace_record(const struct record_values *values, char **argv, st
         if (err) /* the program's end is known, but the trace does not reach it */
             cut_describe(info, diag);
     } else {
-        file->is_cut = report->stop == RECORD_STOP_FAILURE;
+        file->is_cut = report->stop == RECORD_STOP_FAILURE && file->writer; /* none: the next could not begin */
     }
     return err;
 }

@@ -149,6 +149,14 @@ END
     [ ! -e gone ]
 }
 
+@test "an output that is taken when the program replaces itself is told, and the program runs on" {
+    run_split record -o taken.yaml -- sh -c 'mkdir taken.yaml; exec sort /etc/passwd'
+    [ "$status" -eq 2 ]
+    [ "$output" = "$(sort /etc/passwd)" ]
+    [ "$errors" = "mmreplay: taken.yaml: this is a directory; choose another name for the trace" ]
+    [ "$(echo taken*)" = taken.yaml ]
+}
+
 # A program with one allocation in a while; "ready" is there when some were made.
 write_quiet() {
     cat >"$1" <<'END'
