@@ -207,7 +207,7 @@ static enum err start_parse(const char *text, struct record_options *options, st
 
 static void cut_describe(struct trace_info *info, const struct diag *diag) {
     char text[sizeof diag->text + 512];
-    snprintf(text, sizeof text, "%.400s; the trace ends before: %s", info->capture_end, diag->text);
+    snprintf(text, sizeof text, "%.400s; the trace could not be finished: %s", info->capture_end, diag->text);
     trace_text_set(&info->capture_end, text);
 }
 
@@ -231,7 +231,7 @@ static enum err trace_record(const struct record_values *values, char **argv, st
     if (!err) {
         err = native_writer_finish(file->writer, info, diag);
         file->is_cut = err != ERR_OK;
-        if (err) /* the program's end is known, but the trace does not reach it */
+        if (err) /* the program's end is known, but the trace may not reach it */
             cut_describe(info, diag);
     } else {
         file->is_cut = report->stop == RECORD_STOP_FAILURE && file->writer; /* none: the next could not begin */
@@ -240,14 +240,14 @@ static enum err trace_record(const struct record_values *values, char **argv, st
 }
 
 /* After a failure under way: what was recorded until then is kept as a trace. */
-static void trace_salvage(struct recorded_file *file, const struct trace_info *info) {
+static void trace_salvage(struct recorded_file *file, const struct trace_info *info, const struct diag *told) {
     struct diag diag = {0};
     char count[UNITS_TEXT_BYTES];
     uint64_t event_count = 0;
     enum err err = native_writer_salvage(file->writer, info, &event_count, &diag);
     if (!err)
         message_note("%s: kept: %s events from before that", file->path, units_format_count(event_count, count));
-    else
+    else if (strcmp(diag.text, told->text) != 0)
         message_error(&diag);
     if (err && native_writer_draft_path(file->writer))
         message_note("what was recorded is in %s; mmreplay check --repair -o OUT.yaml mends it",
@@ -285,7 +285,7 @@ static int recording_run(const struct record_values *values, const char *path, c
     else
         summary_print(path, &report, &info);
     if (file.is_cut)
-        trace_salvage(&file, &info);
+        trace_salvage(&file, &info, &diag);
     native_writer_destroy(file.writer);
     trace_info_clear(&info);
     program_wait(&report);

@@ -38,8 +38,12 @@ struct native_writer {
     char *name; /* of the trace, from the path */
     struct events_writer *encoder;
     struct tracker *tracker;
+    char events_sha256[SHA256_TEXT_BYTES]; /* of the whole file, when it has ended; as the next */
+    uint64_t events_bytes;
+    bool has_ended; /* the events file has its index and end */
     bool failed;
-    bool keeps_drafts; /* a salvage was tried and failed */
+    bool keeps_drafts; /* a salvage was tried */
+    const char *left;  /* the draft to be mended, when it failed; NULL: none */
 };
 
 static enum err out_of_memory(const char *path, struct diag *diag) {
@@ -93,18 +97,15 @@ static enum err draft_look(const struct draft *draft, struct diag *diag) {
     return ERR_OK;
 }
 
-static enum err draft_close(struct draft *draft, struct diag *diag) {
-    int failed = close(draft->fd);
-    draft->fd = -1;
-    return failed ? diag_errno(diag, ERR_IO, draft->path, "cannot write") : ERR_OK;
+/* What only close() tells of the writing, from a copy that is closed: after a failure the file can still be written. */
+static enum err draft_settle(const struct draft *draft, struct diag *diag) {
+    int copy = fcntl(draft->fd, F_DUPFD_CLOEXEC, 0);
+    return copy >= 0 && close(copy) ? diag_errno(diag, ERR_IO, draft->path, "cannot write") : ERR_OK;
 }
 
-static enum err draft_rename(struct draft *draft, struct diag *diag) {
-    if (rename(draft->temporary, draft->path))
-        return diag_errno(diag, ERR_IO, draft->path, "cannot rename the finished file");
+static void draft_forget(struct draft *draft) {
     free(draft->temporary);
     draft->temporary = NULL;
-    return ERR_OK;
 }
 
 static void draft_discard(struct draft *draft, bool keeps) {
@@ -288,34 +289,62 @@ enum err native_writer_announce(struct native_writer *writer, const struct trace
     return yaml_write(writer, &draft, diag);
 }
 
-/* Both files get their final names, or neither. */
-static enum err drafts_finish(struct native_writer *writer, const struct trace_info *info, char *sha256, uint64_t bytes,
-                              struct diag *diag) {
-    struct trace_info complete = info_complete(writer, info, writer->events.path, sha256, bytes);
+/* What has the final name gets the temporary one; false: nothing has it, or the file system cannot do that. */
+static bool draft_exchange(const struct draft *draft) {
+    return renameat2(AT_FDCWD, draft->temporary, AT_FDCWD, draft->path, RENAME_EXCHANGE) == 0;
+}
+
+/* Both files get their final names, or neither: then an earlier trace of that name stands as it was, if that can be. */
+static enum err drafts_rename(struct native_writer *writer, struct diag *diag) {
+    struct draft *events = &writer->events, *yaml = &writer->yaml;
+    enum err err = trace_target_check(yaml->path, events->path, diag);
+    if (err)
+        return err;
+    bool is_exchanged = draft_exchange(events);
+    if (!is_exchanged && rename(events->temporary, events->path))
+        return diag_errno(diag, ERR_IO, events->path, "cannot rename the finished file");
+    if (rename(yaml->temporary, yaml->path)) {
+        err = diag_errno(diag, ERR_IO, yaml->path, "cannot rename the finished file");
+        if (!is_exchanged || !draft_exchange(events))
+            rename(events->path, events->temporary);
+        return err;
+    }
+    if (is_exchanged)
+        unlink(events->temporary);
+    draft_forget(events);
+    draft_forget(yaml);
+    return ERR_OK;
+}
+
+static enum err drafts_finish(struct native_writer *writer, const struct trace_info *info, struct diag *diag) {
+    struct trace_info complete =
+        info_complete(writer, info, writer->events.path, writer->events_sha256, writer->events_bytes);
     complete.summary = *tracker_summary(writer->tracker);
     enum err err = yaml_write(writer, &complete, diag);
     if (!err)
-        err = draft_close(&writer->events, diag);
+        err = draft_settle(&writer->events, diag);
     if (!err)
-        err = draft_close(&writer->yaml, diag);
-    if (!err)
-        err = draft_rename(&writer->events, diag);
-    if (err)
-        return err;
-    err = draft_rename(&writer->yaml, diag);
-    if (err)
-        unlink(writer->events.path);
+        err = draft_settle(&writer->yaml, diag);
+    return err ? err : drafts_rename(writer, diag);
+}
+
+/* Once: a salvage may come after a finish that failed behind it. */
+static enum err events_end(struct native_writer *writer, struct diag *diag) {
+    if (writer->has_ended)
+        return ERR_OK;
+    enum err err = events_writer_finish_short(writer->encoder, writer->events_sha256, &writer->events_bytes, diag);
+    writer->has_ended = !err;
     return err;
 }
 
 enum err native_writer_finish(struct native_writer *writer, const struct trace_info *info, struct diag *diag) {
-    char sha256[SHA256_TEXT_BYTES];
-    uint64_t bytes = 0;
     if (writer->failed)
         return diag_set(diag, ERR_USAGE, writer->yaml.path, "writing this trace has failed before");
     writer->failed = true;
-    enum err err = events_writer_finish(writer->encoder, sha256, &bytes, diag);
-    return err ? err : drafts_finish(writer, info, sha256, bytes, diag);
+    enum err err = events_writer_flush(writer->encoder, diag);
+    if (!err)
+        err = events_end(writer, diag);
+    return err ? err : drafts_finish(writer, info, diag);
 }
 
 /* The tracker has followed events that are not in the file: one that follows the file takes its place. */
@@ -345,10 +374,14 @@ static enum err summary_recount(struct native_writer *writer, struct diag *diag)
     return err;
 }
 
+/* The description left behind names the events left behind; where it cannot be written, these must do. */
+static void drafts_leave(struct native_writer *writer, const struct trace_info *info) {
+    bool is_described = !native_writer_announce(writer, info, NULL);
+    writer->left = is_described ? writer->yaml.temporary : writer->events.temporary;
+}
+
 enum err native_writer_salvage(struct native_writer *writer, const struct trace_info *info, uint64_t *event_count,
                                struct diag *diag) {
-    char sha256[SHA256_TEXT_BYTES];
-    uint64_t bytes = 0;
     writer->failed = true;
     if (draft_look(&writer->events, diag))
         return ERR_IO;
@@ -357,19 +390,20 @@ enum err native_writer_salvage(struct native_writer *writer, const struct trace_
     if (!count)
         return diag_set(diag, ERR_TRUNCATED, writer->yaml.path, "no events could be written");
     writer->keeps_drafts = true;
-    enum err err = events_writer_finish_short(writer->encoder, sha256, &bytes, diag);
+    enum err err = events_end(writer, diag);
     struct trace_info shorter = *info;
     shorter.capture_lost_count += tracker_summary(writer->tracker)->event_count - count;
     if (!err && tracker_summary(writer->tracker)->event_count != count)
         err = summary_recount(writer, diag);
     if (!err)
-        err = drafts_finish(writer, &shorter, sha256, bytes, diag);
+        err = drafts_finish(writer, &shorter, diag);
     if (err)
-        return err;
-    *event_count = count;
-    return ERR_OK;
+        drafts_leave(writer, &shorter);
+    else
+        *event_count = count;
+    return err;
 }
 
 const char *native_writer_draft_path(const struct native_writer *writer) {
-    return writer->keeps_drafts ? writer->events.temporary : NULL;
+    return writer->left;
 }

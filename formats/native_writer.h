@@ -2,7 +2,7 @@
  * native_writer.h: write NAME.yaml + NAME.events.gz.
  *
  * Both are written beside their final names and renamed at the end, the events first: an interrupted run leaves no
- * half-written trace under the final name.
+ * half-written trace under the final name, and neither does a rename that fails.
  */
 #ifndef MMREPLAY_FORMATS_NATIVE_WRITER_H
 #define MMREPLAY_FORMATS_NATIVE_WRITER_H
@@ -38,16 +38,17 @@ enum err native_writer_announce(struct native_writer *writer, const struct trace
 struct event_sink native_writer_sink(struct native_writer *writer);
 
 /**
- * Finishes the events file, writes the description and renames both into place.
+ * Finishes the events file, writes the description and renames both into place, unless something that is no trace has
+ * come to lie there meanwhile.
  * @param info name, program, capture, provenance as given (name NULL: from the path); its events_* and summary fields
  *        are the writer's own and are ignored.
  */
 enum err native_writer_finish(struct native_writer *writer, const struct trace_info *info, struct diag *diag);
 
 /**
- * As native_writer_finish after a put or flush that failed, too: then what could be written of the events, whole
- * members from the start on, becomes the trace, and is counted anew (it is read once for that); what is missing of what
- * was put is added to capture_lost_count.
+ * As native_writer_finish after a put, flush or finish that failed, too: then what could be written of the events,
+ * whole members from the start on, becomes the trace, and is counted anew (it is read once for that); what is missing
+ * of what was put is added to capture_lost_count.
  * @param event_count how many events that are.
  * @return as native_writer_finish; ERR_TRUNCATED: not one member was written. When it fails, the files under way stay
  * as they are, for `check --repair`; native_writer_draft_path names one.
@@ -55,7 +56,10 @@ enum err native_writer_finish(struct native_writer *writer, const struct trace_i
 enum err native_writer_salvage(struct native_writer *writer, const struct trace_info *info, uint64_t *event_count,
                                struct diag *diag);
 
-/** What `check --repair` can be given after a native_writer_salvage that failed; NULL: nothing is left. Borrowed. */
+/**
+ * What `check --repair` can be given after a native_writer_salvage that failed: the description under way, or the
+ * events where that could not be written; NULL: nothing is left. Borrowed.
+ */
 const char *native_writer_draft_path(const struct native_writer *writer);
 
 /** Ends the writer; without a successful finish everything written is removed, unless a salvage

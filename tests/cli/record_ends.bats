@@ -149,6 +149,20 @@ END
     [ ! -e gone ]
 }
 
+@test "a recording whose name was taken meanwhile stays under another, and what took it stays, too" {
+    run_split record -o taken.yaml --description 'was late' -- sh -c 'mkdir taken.yaml; :'
+    [ "$status" -eq 2 ]
+    [ "$(grep -c 'taken.yaml: this is a directory' <<<"$errors")" -eq 1 ]
+    [[ "$errors" == *"what was recorded is in taken.yaml."*".tmp; mmreplay check --repair"* ]]
+    [ ! -e taken.events.gz ]
+    run_split check --repair -o mended.yaml taken.yaml.*.tmp
+    [ "$status" -eq 0 ]
+    grep -q 'description: was late' mended.yaml
+    grep -q 'end: "\?exit 0; the trace could not be finished: this is a directory' mended.yaml
+    run_split check mended.yaml
+    [ "$status" -eq 0 ]
+}
+
 @test "an output that is taken when the program replaces itself is told, and the program runs on" {
     run_split record -o taken.yaml -- sh -c 'mkdir taken.yaml; exec sort /etc/passwd'
     [ "$status" -eq 2 ]
