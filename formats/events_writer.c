@@ -107,24 +107,28 @@ static enum err room_reserve(struct events_writer *writer, uint64_t bytes, struc
 }
 
 static enum err bytes_put(const struct events_writer *writer, const uint8_t *bytes, size_t count, struct diag *diag) {
-    while (count) {
-        ssize_t written = write(writer->fd, bytes, count);
+    for (size_t done = 0; done < count;) {
+        ssize_t written = pwrite(writer->fd, bytes + done, count - done, (off_t)(writer->file_bytes + done));
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
             return diag_errno(diag, ERR_IO, writer->path, "cannot write");
-        bytes += written;
-        count -= (size_t)written;
+        done += (size_t)written;
     }
     return ERR_OK;
+}
+
+/* Cuts off what is not, or no longer, the file's content. Where that fails it is written over, or cut off at the end.
+ */
+static int rest_cut(const struct events_writer *writer) {
+    return ftruncate(writer->fd, (off_t)writer->file_bytes);
 }
 
 /* All of it or nothing: what the file held before stays its content. */
 static enum err bytes_write(struct events_writer *writer, const uint8_t *bytes, size_t count, struct diag *diag) {
     enum err err = bytes_put(writer, bytes, count, diag);
     if (err) {
-        if (ftruncate(writer->fd, (off_t)writer->file_bytes) == 0)
-            lseek(writer->fd, (off_t)writer->file_bytes, SEEK_SET);
+        rest_cut(writer);
         return err;
     }
     sha256_update(&writer->hash, bytes, count);
@@ -305,20 +309,31 @@ uint64_t events_writer_count(const struct events_writer *writer) {
     return writer->event_count;
 }
 
-enum err events_writer_finish_short(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,
-                                    struct diag *diag) {
-    uint64_t index_byte = writer->file_bytes;
+static enum err tail_write(struct events_writer *writer, struct diag *diag) {
     struct member_header header = {
         .kind = MEMBER_INDEX, .events_before = writer->event_count, .value = writer->member_count};
+    uint64_t index_byte = writer->file_bytes;
     enum err err = member_write(writer, header, writer->index, writer->index_bytes, diag);
     if (err)
         return err;
     header.kind = MEMBER_END;
     header.value = index_byte;
     err = member_write(writer, header, NULL, 0, diag);
-    if (err)
+    if (!err && rest_cut(writer)) /* of what was reserved or left behind; or the end were not the end */
+        err = diag_errno(diag, ERR_IO, writer->path, "cannot write");
+    return err;
+}
+
+enum err events_writer_finish_short(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,
+                                    struct diag *diag) {
+    const struct sha256 hash = writer->hash;
+    uint64_t file_bytes = writer->file_bytes;
+    enum err err = tail_write(writer, diag);
+    if (err) { /* an index alone would be in the way of the next try */
+        writer->hash = hash;
+        writer->file_bytes = file_bytes;
+        rest_cut(writer);
         return err;
-    if (ftruncate(writer->fd, (off_t)writer->file_bytes)) { /* what was reserved and not needed */
     }
     sha256_finish(&writer->hash, sha256);
     *bytes = writer->file_bytes;

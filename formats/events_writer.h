@@ -47,7 +47,8 @@ uint64_t events_writer_count(const struct events_writer *writer);
 
 /**
  * After a put or flush that failed: index and end go behind the members that stand, whose room was kept for them. What
- * was put after those members is not in the file. As events_writer_finish otherwise.
+ * was put after those members is not in the file. As events_writer_finish otherwise. When it fails, it can be tried
+ * again.
  */
 enum err events_writer_finish_short(struct events_writer *writer, char sha256[SHA256_TEXT_BYTES], uint64_t *bytes,
                                     struct diag *diag);
