@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/text_stream.h"
 #include "core/base/units.h"
 #include "formats/base64.h"
 #include "formats/description_document.h"
@@ -302,7 +303,7 @@ static enum err file_write(const char *path, const char *temporary, const struct
         return diag_errno(diag, ERR_IO, path, "cannot create a file beside it");
     }
     enum err err = index_write(out, tree);
-    if (fclose(out) && !err)
+    if (text_stream_close(out) && !err)
         return diag_errno(diag, ERR_IO, path, "cannot write");
     return err ? diag_set(diag, err, path, "out of memory while writing") : ERR_OK;
 }

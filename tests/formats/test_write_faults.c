@@ -8,15 +8,18 @@
 
 #include <errno.h>
 #include <glob.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "formats/format.h"
 #include "formats/native_repair.h"
 #include "formats/native_writer.h"
+#include "formats/tree_index.h"
 #include "tests/formats/random_trace.h"
 
 enum { COUNT = 900, PER_MEMBER = 300, OLD_COUNT = 10, PATH_BYTES = 256 };
@@ -318,11 +321,59 @@ static void what_came_to_lie_there_meanwhile_stays_and_so_does_the_recording(voi
     assert_int_equal(files_match(place, "*", false, NULL), 0);
 }
 
+/* More than stdio holds back. */
+static struct trace_tree tree_make(void) {
+    struct trace_tree tree = {.name = strdup("a tree")};
+    for (uint64_t pid = 1; pid <= 300; pid++) {
+        struct tree_process *process = trace_tree_add(&tree);
+        assert_non_null(process);
+        process->pid = pid;
+        process->reason = strdup("it made no allocation call");
+    }
+    return tree;
+}
+
+static struct rlimit file_limit;
+
+static void limit_lift(int number) {
+    (void)number;
+    setrlimit(RLIMIT_FSIZE, &file_limit);
+}
+
+/* The first bytes meet a full disk, and those behind them fit again: a limit on file sizes that its signal lifts. */
+static void a_list_whose_beginning_was_not_written_is_told_and_the_earlier_one_stands(void **state) {
+    const struct place *place = *state;
+    struct trace_tree tree = tree_make(), earlier = {.name = (char *)(uintptr_t) "earlier"}, loaded = {0};
+    struct rlimit none;
+    struct diag diag;
+    assert_int_equal(tree_index_save(place->yaml, &earlier, NULL), ERR_OK);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &file_limit), 0);
+    none = (struct rlimit){0, file_limit.rlim_max};
+    signal(SIGXFSZ, limit_lift);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    enum err err = tree_index_save(place->yaml, &tree, &diag);
+    setrlimit(RLIMIT_FSIZE, &file_limit);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_int_equal(err, ERR_IO);
+    assert_non_null(strstr(diag.text, "cannot write"));
+    assert_int_equal(files_match(place, "*", false, NULL), 1);
+    assert_int_equal(tree_index_load(place->yaml, &loaded, NULL), ERR_OK);
+    assert_string_equal(loaded.name, "earlier");
+    trace_tree_clear(&loaded);
+    assert_int_equal(tree_index_save(place->yaml, &tree, NULL), ERR_OK);
+    assert_int_equal(tree_index_load(place->yaml, &loaded, NULL), ERR_OK);
+    assert_int_equal(loaded.process_count, 300);
+    trace_tree_clear(&loaded);
+    trace_tree_clear(&tree);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_call_that_fails_once_costs_no_event_that_was_flushed, place_clear),
         cmocka_unit_test_teardown(calls_that_fail_for_good_leave_what_can_be_mended, place_clear),
         cmocka_unit_test_teardown(what_came_to_lie_there_meanwhile_stays_and_so_does_the_recording, place_clear),
+        cmocka_unit_test_teardown(a_list_whose_beginning_was_not_written_is_told_and_the_earlier_one_stands,
+                                  place_clear),
     };
     return cmocka_run_group_tests(tests, place_make, place_drop);
 }
