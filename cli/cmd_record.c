@@ -226,7 +226,7 @@ static enum err trace_record(const struct record_values *values, char **argv, st
         err = file_create(file, diag);
     if (!err)
         err = record_run(&options, &output, info, report, diag);
-    if (!err && info_describe(values, info)) /* again: a version that was given goes before the one that was found */
+    if (info_describe(values, info) && !err) /* again: a version that was given goes before the one that was found */
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     if (!err) {
         err = native_writer_finish(file->writer, info, diag);

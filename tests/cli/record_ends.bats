@@ -120,12 +120,13 @@ full.yaml" ]
 
 @test "a limit on file sizes reached under way leaves a whole trace, too" {
     write_busy busy.py
-    run bash -c 'ulimit -f 1500; exec "$MMREPLAY" record --ring 4K -o limited.yaml -- python3 busy.py 1000000'
+    run bash -c 'ulimit -f 1500; exec "$MMREPLAY" record --ring 4K -o limited.yaml --program-version "my own" -- python3 busy.py 1000000'
     echo "$output"
     [ "$status" -eq 2 ]
     [[ "$output" == *"limited.events.gz: cannot write: File too large"* ]]
     [[ "$output" == *"limited.yaml: kept: "* ]]
     [[ "$output" == *through* ]]
+    grep -q '^  version: my own$' limited.yaml
     run_split check limited.yaml
     [ "$status" -eq 0 ]
 }
