@@ -1,11 +1,11 @@
 #include "cli/replay_stats.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/message.h"
 #include "compare/malloc_stats.h"
+#include "core/base/text_stream.h"
 #include "core/base/units.h"
 
 static int operation_order(const void *a, const void *b) {
@@ -93,11 +93,5 @@ enum err replay_stats_close(struct replay_stats *stats, struct diag *diag) {
     stats->out = NULL;
     if (!file)
         return ERR_OK;
-    bool failed = ferror(file);
-    errno = 0;
-    if (fclose(file) || failed) {
-        errno = errno ? errno : EIO;
-        return diag_errno(diag, ERR_IO, stats->path, "cannot write the statistics");
-    }
-    return ERR_OK;
+    return text_stream_close(file) ? diag_errno(diag, ERR_IO, stats->path, "cannot write the statistics") : ERR_OK;
 }
