@@ -1,9 +1,10 @@
 load helpers
 
 setup() {
+    [ -x /usr/bin/python3 ] || skip "no python3 to record"
     cd "$BATS_TEST_TMPDIR"
     printf '%s\n' 'kept = [str(i) * (i % 50) for i in range(20000)]' >work.py
-    "$MMREPLAY" record -o work.yaml -- /usr/bin/python3 work.py 2>/dev/null || skip "no python3 to record"
+    env -u PYTHONMALLOC -u PYTHONDEVMODE "$MMREPLAY" record -o work.yaml -- /usr/bin/python3 work.py
 }
 
 @test "replay --debug-hooks gives every pool a hooked row, and no other allocator" {

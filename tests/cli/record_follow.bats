@@ -24,6 +24,7 @@ field() {
         [ -s "$file" ]
         [ -s "${file%.yaml}.events.gz" ]
     done
+    [ "$(field file | wc -l)" -ge 3 ]
     [ "$(field file | wc -l)" -eq "$(ls tree.*.yaml | wc -l)" ]
     run_split check tree.yaml
     [ "$status" -eq 0 ]

@@ -1,12 +1,13 @@
 load helpers
 
 setup() {
+    [ -x /usr/bin/python3 ] || skip "no python3 to record"
     cd "$BATS_TEST_TMPDIR"
     cat >work.py <<'PY'
 kept = [str(i) * (i % 50) for i in range(20000)]
 kept = [s + s for s in kept[::2]]
 PY
-    "$MMREPLAY" record -o work.yaml -- /usr/bin/python3 work.py 2>/dev/null || skip "no python3 to record"
+    env -u PYTHONMALLOC -u PYTHONDEVMODE "$MMREPLAY" record -o work.yaml -- /usr/bin/python3 work.py
 }
 
 @test "replay prints a row per allocator and the pool's split" {
@@ -30,7 +31,8 @@ PY
     [ -s result.json ]
     run_split replay work.yaml missing.yaml -n 2 -a system --json second.json
     [ "$status" -eq 2 ]
-    [ ! -e second.json ] && [ ! -e second.json.partial ]
+    [ ! -e second.json ]
+    [ ! -e second.json.partial ]
 }
 
 @test "replay respects COLUMNS" {
@@ -98,7 +100,8 @@ PY
     [ "$(python3 -c 'import json; print(len(json.load(open("result.json"))["traces"]))')" -eq 2 ]
     run_split replay bad.yaml -n 1 -a system --json none.json
     [ "$status" -eq 2 ]
-    [ ! -e none.json ] && [ ! -e none.json.partial ]
+    [ ! -e none.json ]
+    [ ! -e none.json.partial ]
 }
 
 @test "replay does not write its result over its input or a directory" {
