@@ -304,6 +304,8 @@ static int replay_finish(struct replay_session *session, size_t trace_count, enu
     if (!write_err)
         write_err = replay_stats_close(&session->stats, &later);
     session_close(session);
+    if (write_err)
+        message_error(&later);
     if (caught_signal) {
         message_note("interrupted");
         fflush(stdout);
@@ -312,7 +314,7 @@ static int replay_finish(struct replay_session *session, size_t trace_count, enu
     if (err)
         return message_error(diag);
     if (write_err)
-        return message_error(&later);
+        return EXIT_CODE_FAILURE;
     if (session->failed_count && trace_count > 1)
         message_note("%zu of %zu traces could not be replayed; the result has the others", session->failed_count,
                      trace_count);

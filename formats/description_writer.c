@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/text_stream.h"
 #include "formats/description.h"
 #include "formats/description_schema.h"
 #include "formats/yaml_text.h"
@@ -58,7 +59,7 @@ enum err description_format(const struct trace_info *info, char **out, size_t *b
     size_t length = 0;
     const char *before = "";
     enum err err = ERR_OK;
-    FILE *stream = open_memstream(&text, &length);
+    FILE *stream = text_stream_memory(&text, &length);
     if (!stream)
         return ERR_NOMEM;
     fprintf(stream, "mmreplay: %d\n", DESCRIPTION_SCHEMA);
@@ -69,7 +70,7 @@ enum err description_format(const struct trace_info *info, char **out, size_t *b
         err = leaf_write(stream, leaf, info, before);
         before = leaf->path;
     }
-    if (fclose(stream) || err) {
+    if (text_stream_close(stream) || err) {
         free(text);
         return ERR_NOMEM;
     }

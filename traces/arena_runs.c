@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/text_stream.h"
 #include "core/base/units.h"
 
 enum { WORD_BYTES_MAX = 48, CAPACITY_FIRST = 64 };
@@ -68,12 +69,12 @@ static void word_write(FILE *out, const struct arena_run *run, bool is_first) {
 enum err arena_runs_format(const struct arena_runs *runs, char **out) {
     char *text = NULL;
     size_t bytes = 0;
-    FILE *stream = open_memstream(&text, &bytes);
+    FILE *stream = text_stream_memory(&text, &bytes);
     if (!stream)
         return ERR_NOMEM;
     for (size_t i = 0; i < runs->run_count && ftell(stream) < ARENA_RUNS_TEXT_MAX - WORD_BYTES_MAX; i++)
         word_write(stream, &runs->runs[i], i == 0);
-    if (fclose(stream)) {
+    if (text_stream_close(stream)) {
         free(text);
         return ERR_NOMEM;
     }

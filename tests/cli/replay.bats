@@ -71,6 +71,24 @@ PY
     grep -q "interrupted" err.txt
 }
 
+@test "a result that cannot be written is told by an interrupted replay, too" {
+    mkdir out
+    "$MMREPLAY" replay work.yaml -n 5000 --json out/result.json >out.txt 2>err.txt &
+    pid=$!
+    for _ in $(seq 100); do # until a worker runs
+        [ -n "$(cat /proc/$pid/task/$pid/children 2>/dev/null)" ] && break
+        sleep 0.05
+    done
+    sleep 0.5
+    rm -r out
+    kill -TERM $pid
+    status=0
+    wait $pid || status=$?
+    [ "$status" -eq 143 ]
+    grep -q "out/result.json: cannot write the result: No such file or directory" err.txt
+    grep -q "interrupted" err.txt
+}
+
 @test "allocators lists what is here and what to install for the rest" {
     run_split allocators
     [ "$status" -eq 0 ]

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -393,6 +395,45 @@ static void long_texts_are_written_as_blocks(void **state) {
     trace_info_clear(&info);
 }
 
+static size_t address_space_bytes(void) {
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* However little there is, the text is whole or there is none. */
+static void want_of_memory_never_cuts_a_text(void **state) {
+    enum { TEXT_BYTES = 1 << 20, STEP_BYTES = 1 << 18 };
+    struct rlimit before, limit;
+    unsigned refused_count = 0;
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    skip(); /* a sanitizer's own memory does not fit */
+#endif
+    char *words = malloc(TEXT_BYTES + 1);
+    assert_non_null(words);
+    memset(words, 'x', TEXT_BYTES);
+    words[TEXT_BYTES] = '\0';
+    const struct trace_info info = {.name = words, .events_file = words, .events_sha256 = words};
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    for (size_t more = 0; more < 20 * (size_t)TEXT_BYTES; more += STEP_BYTES) {
+        char *text = NULL;
+        size_t bytes = 0;
+        limit = (struct rlimit){address_space_bytes() + more, before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+        enum err err = description_format(&info, &text, &bytes);
+        setrlimit(RLIMIT_AS, &before);
+        assert_true(err ? err == ERR_NOMEM && !text : strlen(text) == bytes && bytes > 3 * (size_t)TEXT_BYTES);
+        refused_count += err != ERR_OK;
+        free(text);
+    }
+    assert_true(refused_count > 0 && refused_count < 80);
+    free(words);
+}
+
 static void base64_round_trips(void **state) {
     (void)state;
     for (size_t count = 0; count < 20; count++) {
@@ -432,6 +473,7 @@ int main(void) {
         cmocka_unit_test(awkward_texts_round_trip),
         cmocka_unit_test(random_descriptions_round_trip),
         cmocka_unit_test(long_texts_are_written_as_blocks),
+        cmocka_unit_test(want_of_memory_never_cuts_a_text),
         cmocka_unit_test(base64_round_trips),
         cmocka_unit_test(description_is_recognised_by_its_first_key),
     };

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/text_stream.h"
+
 enum { TEXT_BYTES = 256 };
 
 static void cpu_text(char out[TEXT_BYTES]) {
@@ -90,7 +92,7 @@ static void word_write(FILE *out, const char *word) {
 enum err record_command_text(char *const *argv, char **out) {
     char *text = NULL;
     size_t length = 0;
-    FILE *stream = open_memstream(&text, &length);
+    FILE *stream = text_stream_memory(&text, &length);
     if (!stream)
         return ERR_NOMEM;
     for (size_t i = 0; argv[i]; i++) {
@@ -98,7 +100,7 @@ enum err record_command_text(char *const *argv, char **out) {
             fputc(' ', stream);
         word_write(stream, argv[i]);
     }
-    if (fclose(stream)) {
+    if (text_stream_close(stream)) {
         free(text);
         return ERR_NOMEM;
     }
