@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -21,7 +23,8 @@ enum {
     STORMED = 64,
     FORKS_BESIDE_THREADS = 20,
     AT_ONCE = 10,
-    STACK_BYTES = 1 << 16
+    STACK_BYTES = 1 << 16,
+    STORM_NS = 40000
 };
 
 extern char **environ;
@@ -267,6 +270,50 @@ static int forkpty_run(void) {
     return clone_run();
 }
 
+static void allocating(int number) {
+    (void)number;
+    free(malloc(700));
+}
+
+/* In the calling process, from now on: real-time signals, which no one holds back. */
+static void storm_begin(void) {
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+    const struct itimerspec often = {{.tv_nsec = STORM_NS}, {.tv_nsec = STORM_NS}};
+    int timer;
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) ||
+        syscall(SYS_timer_settime, timer, 0, &often, NULL))
+        _exit(1);
+}
+
+/* Its status. It may hang with all signals blocked: it is killed after some seconds. */
+static int patient_wait(pid_t child) {
+    int status = 0;
+    for (int i = 0; i < 50000; i++) {
+        if (waitpid(child, &status, WNOHANG) == child)
+            return status;
+        usleep(200);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    return status;
+}
+
+/* Children whose first allocation is interrupted by handlers that allocate; needs a malloc that permits that. */
+static int raised_run(int count) {
+    int status = 0;
+    signal(SIGRTMIN, allocating);
+    for (int i = 0; i < count && status == 0; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            storm_begin();
+            blocks_make(600, CHILD_BLOCKS);
+            _exit(0);
+        }
+        status = patient_wait(child);
+    }
+    return status != 0;
+}
+
 static int silent_run(void) {
     pid_t child = fork();
     if (child == 0)
@@ -306,5 +353,7 @@ int main(int count, char **words) {
         return clone_run();
     if (strcmp(what, "forkpty") == 0)
         return forkpty_run();
+    if (strcmp(what, "raised") == 0)
+        return raised_run(atoi(words[2]));
     return silent_run();
 }
