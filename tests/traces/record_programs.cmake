@@ -109,7 +109,7 @@ mmreplay_test(test_record_guard LIBRARIES record support)
 mmreplay_test(test_record_live LIBRARIES traced)
 mmreplay_test(test_record_stage LIBRARIES record support)
 mmreplay_test(test_record_tree LIBRARIES traced ARGUMENTS $<TARGET_FILE:mmrecord> ${CMAKE_CURRENT_BINARY_DIR})
-add_dependencies(test_record_tree mmrecord traced_tree traced_static)
+add_dependencies(test_record_tree mmrecord traced_tree traced_static bump_malloc)
 
 # The stress: a program twice over, on glibc and on a malloc that reuses addresses at once, and what verifies its traces.
 record_program(traced_stress)

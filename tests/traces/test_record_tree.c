@@ -423,6 +423,22 @@ static void a_fork_of_the_c_library_leaves_nothing_to_the_next_child(void **stat
     }
 }
 
+/* With a malloc that may be called from handlers. Those that interrupt too many of their own kind may be lost. */
+static void children_that_signals_storm_from_their_birth_are_recorded(void **state) {
+    enum { CHILDREN = 100 };
+    (void)state;
+    setenv("LD_PRELOAD", program("libbump_malloc.so"), 1);
+    forest_run("raised", "100", NULL, 0);
+    unsetenv("LD_PRELOAD");
+    assert_int_equal(forest.err, ERR_OK);
+    assert_int_equal(forest.report.fault_count, 0);
+    assert_int_equal(forest.report.wait_status, 0);
+    assert_int_equal(forest.tree.process_count, 1 + CHILDREN);
+    for (size_t i = 0; i < forest.tree.process_count; i++)
+        if (row_at(i)->came == TREE_FORK)
+            assert_int_equal(trace_of(row_at(i)->pid, 0)->size_counts[600], CHILD_BLOCKS);
+}
+
 static void children_inherit_exactly_what_was_there_beside_running_threads(void **state) {
     (void)state;
     forest_run("threads", NULL, NULL, 0);
@@ -563,6 +579,7 @@ int main(int count, char **arguments) {
         TREE_TEST(a_child_without_an_event_is_listed_and_has_no_trace),
         TREE_TEST(a_child_by_a_bare_clone_inherits_when_its_parent_waits),
         TREE_TEST(a_fork_of_the_c_library_leaves_nothing_to_the_next_child),
+        TREE_TEST(children_that_signals_storm_from_their_birth_are_recorded),
         TREE_TEST(children_inherit_exactly_what_was_there_beside_running_threads),
         TREE_TEST(hundreds_of_short_children_are_all_there),
         TREE_TEST(a_child_whose_pid_another_had_just_now_is_recorded),

@@ -212,7 +212,7 @@ static enum err fork_name_child(struct record_tree *tree, struct tree_fork *fork
     bool was_finished = is_new && pid_is_recent(tree, pid) && process_is_over(child); /* it has a row, or wants none */
     if (child->state == PROCESS_NAMED)
         child->came = was_finished ? TREE_EXEC : TREE_FORK;
-    if (child->state == PROCESS_RUNNING) /* it is another program already */
+    if (child->state == PROCESS_RUNNING && process_find_first(tree, pid) == child) /* it is another program already */
         fork_remove(tree, fork);
     return ERR_OK;
 }
@@ -571,7 +571,7 @@ static void claim_hear(struct record_tree *tree, struct recorded_process *proces
     if (slot->claimed_ns > tree->start_ns && slot->claimed_ns <= clock_now_ns())
         process->begin_us = (slot->claimed_ns - tree->start_ns) / 1000;
     process->state = process->came == TREE_FORK ? PROCESS_AWAITING : PROCESS_RUNNING;
-    if (process->came == TREE_EXEC)
+    if (process->came == TREE_EXEC && process_find_first(tree, process->pid) == process)
         inheritance_drop(tree, process);
     if (!failure)
         return;

@@ -71,7 +71,6 @@ struct shim_thread {
     uint8_t is_probing; /* a call is made only to see whether it comes by here */
     uint8_t was_probed;
     uint8_t destructor_round;
-    uint8_t is_claiming;
     struct shim_ring rings[SHIM_LEVELS];
     uint64_t serial;      /* 0: has made no event yet */
     uint64_t fork_number; /* of the fork under way; 0: none */
@@ -152,6 +151,10 @@ static inline void shim_event(unsigned kind, unsigned domain, uintptr_t pointer,
 
 /* An event is written: the signals that came meanwhile are taken. Keeps errno. */
 void shim_signal_take(void);
+
+/* No handler runs in this thread until the mask is put back, which is what the first returns. Keep errno. */
+uint64_t shim_signals_block(void);
+void shim_signals_restore(uint64_t mask);
 
 /* In the child of a fork, whose memory is new: nothing has been written yet, by nobody. */
 void shim_ring_restart(void);

@@ -256,9 +256,7 @@ static bool child_record(void) {
     struct shim_thread *thread = &shim_thread;
     struct record_shared *parent = shim.shared;
     uint64_t parent_bytes = shared_bytes;
-    thread->is_claiming = 1;
     struct record_shared *shared = slot_enter(CAME_FORK, shim.pid, thread->fork_number);
-    thread->is_claiming = 0;
     thread->fork_number = 0;
     if (!shared)
         return false;
@@ -280,6 +278,18 @@ static bool child_begins(void) {
     return expected != pid && atomic_compare_exchange_strong(&claim_pid, &expected, pid);
 }
 
+/* A handler that came in between would wait for the thread that it has interrupted. */
+static void child_wake(void) {
+    uint64_t mask = shim_signals_block();
+    if (!child_begins()) {
+        while (shim_mode() == SHIM_OFF && !atomic_load(&shim.fork_reported)) /* another thread is at it */
+            sched_yield();
+    } else if (!child_record()) {
+        atomic_store(&shim.fork_reported, 1);
+    }
+    shim_signals_restore(mask);
+}
+
 bool shim_process_wake(void) {
     if (!shim.shared || atomic_load_explicit(&shim.fork_reported, memory_order_relaxed))
         return false;
@@ -287,13 +297,8 @@ bool shim_process_wake(void) {
     if (!control) {
         atomic_store(&shim.fork_reported, 1);
         atomic_fetch_add(&shim.shared->fork_count, 1);
-    } else if (child_begins()) {
-        if (!child_record())
-            atomic_store(&shim.fork_reported, 1);
-    } else if (!shim_thread.is_claiming) {
-        /* another thread is at it; a signal handler of that thread cannot wait for it */
-        while (shim_mode() == SHIM_OFF && !atomic_load(&shim.fork_reported))
-            sched_yield();
+    } else {
+        child_wake();
     }
     errno = saved;
     return !shim_is_off();

@@ -85,6 +85,17 @@ void shim_signal_take(void) {
     errno = saved;
 }
 
+/* Also those that libc keeps to itself: hence not by its functions. */
+uint64_t shim_signals_block(void) {
+    uint64_t all = UINT64_MAX, before = 0;
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &before, sizeof all);
+    return before;
+}
+
+void shim_signals_restore(uint64_t mask) {
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof mask);
+}
+
 /* The kernel passes three arguments, whatever the handler takes. */
 static inline __attribute__((always_inline)) void handler_run(unsigned which, int number, siginfo_t *info,
                                                               void *context) {

@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -26,7 +27,8 @@ enum {
     NUMBER_TRIES = 500,
     RING_OVERRUN = 400000, /* operations that no ring holds */
     CANNOT = 77,           /* exit code: not allowed to, here */
-    STACK_BYTES = 1 << 16
+    STACK_BYTES = 1 << 16,
+    STORM_NS = 40000
 };
 
 extern char **environ;
@@ -298,6 +300,50 @@ static int untold_run(void) {
     return WEXITSTATUS(status) == 4 ? 0 : 1;
 }
 
+static void allocating(int number) {
+    (void)number;
+    free(malloc(700));
+}
+
+/* In the calling process, from now on: real-time signals, which no one holds back. */
+static void storm_begin(void) {
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMIN};
+    const struct itimerspec often = {{.tv_nsec = STORM_NS}, {.tv_nsec = STORM_NS}};
+    int timer;
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) ||
+        syscall(SYS_timer_settime, timer, 0, &often, NULL))
+        _exit(1);
+}
+
+/* Its status. It may hang with all signals blocked: it is killed after some seconds. */
+static int patient_wait(pid_t child) {
+    int status = 0;
+    for (int i = 0; i < 50000; i++) {
+        if (waitpid(child, &status, WNOHANG) == child)
+            return status;
+        usleep(200);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    return status;
+}
+
+/* Children whose first allocation is interrupted by handlers that allocate; needs a malloc that permits that. */
+static int raised_run(int count) {
+    int status = 0;
+    signal(SIGRTMIN, allocating);
+    for (int i = 0; i < count && status == 0; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            storm_begin();
+            blocks_make(600, CHILD_BLOCKS);
+            _exit(0);
+        }
+        status = patient_wait(child);
+    }
+    return status != 0;
+}
+
 static int silent_run(void) {
     pid_t child = fork();
     if (child == 0)
@@ -414,5 +460,7 @@ int main(int count, char **words) {
         return clone_run();
     if (strcmp(what, "forkpty") == 0)
         return forkpty_run();
+    if (strcmp(what, "raised") == 0)
+        return raised_run(atoi(words[2]));
     return silent_run();
 }
