@@ -517,6 +517,29 @@ static void a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever(vo
     assert_int_equal(trace_with(601)->size_counts[601], 400000);
 }
 
+/* The last test: who is not root does not get the limit back. */
+static void processes_beyond_the_descriptors_are_denied_and_the_others_whole(void **state) {
+    (void)state;
+    const struct rlimit few = {100, 100};
+    size_t whole = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    forest_run("crowd", "120", NULL, 0);
+    assert_int_equal(forest.err, ERR_OK);
+    assert_int_equal(forest.report.wait_status, 0);
+    assert_int_equal(forest.report.fault_count, 0);
+    assert_int_equal(forest.tree.process_count, 121);
+    for (size_t i = 0; i < forest.tree.process_count; i++) {
+        const struct tree_process *row = row_at(i);
+        assert_string_equal(row->end, "exit 0");
+        if (row->came == TREE_START || !row->file)
+            continue;
+        assert_int_equal(trace_of(row->pid, 0)->size_counts[601], 20000);
+        whole++;
+    }
+    assert_true(whole >= 4);
+    assert_int_equal(forest.report.denied_count, 120 - whole);
+}
+
 static int tree_clear(void **state) {
     (void)state;
     trace_tree_clear(&forest.tree);
@@ -551,6 +574,7 @@ int main(int count, char **arguments) {
         TREE_TEST(a_program_that_starts_under_the_pid_of_one_that_has_ended_is_recorded),
         TREE_TEST(a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever),
         TREE_TEST(sinks_that_fail_end_recordings_but_no_process),
+        TREE_TEST(processes_beyond_the_descriptors_are_denied_and_the_others_whole),
     };
     traced_begin(count, arguments);
     pthread_t first; /* a sanitizer starts a thread of its own beside the first one */

@@ -20,7 +20,8 @@ static bool pidfd_has_ended(int pidfd) {
 }
 
 bool process_is_over(const struct recorded_process *process) {
-    return process->has_ended || (process->pidfd >= 0 && pidfd_has_ended(process->pidfd));
+    return process->has_ended ||
+           (process->pidfd < 0 ? !process_pid_is_alive(process->pid) : pidfd_has_ended(process->pidfd));
 }
 
 bool process_pid_is_alive(uint32_t pid) {
@@ -40,8 +41,14 @@ struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint6
     process->parent_pid = parent_pid;
     process->guess_stamp = UINT64_MAX;
     process->begin_us = begin_us;
-    process->pidfd = pidfd_open_of(pid);
+    process->pidfd = -1;
     return process;
+}
+
+bool process_watch(struct recorded_process *process) {
+    process->pidfd = pidfd_open_of(process->pid);
+    process->has_ended = process->pidfd < 0 && errno != EMFILE && errno != ENFILE && errno != ENOMEM;
+    return process->pidfd >= 0;
 }
 
 void process_destroy(struct recorded_process *process) {

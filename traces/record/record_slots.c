@@ -85,8 +85,13 @@ struct record_session *slots_first(struct slots *slots) {
 }
 
 /* What a process may still bring with it must fit, too. */
-static bool slots_have_room(const struct slots *slots) {
-    return !slots->file_limit || (slots->used_count + 1) * FDS_PER_PROCESS + FDS_RESERVED <= slots->file_limit;
+static bool fds_fit(const struct slots *slots, uint32_t slot_count, uint32_t other_fd_count) {
+    return !slots->file_limit ||
+           (uint64_t)slot_count * FDS_PER_PROCESS + other_fd_count + FDS_RESERVED <= slots->file_limit;
+}
+
+bool slots_spare_fd(const struct slots *slots, uint32_t other_fd_count) {
+    return fds_fit(slots, slots->used_count + READY_COUNT, other_fd_count + 1);
 }
 
 static uint32_t ready_count(const struct slots *slots) {
@@ -104,9 +109,10 @@ static uint32_t slot_empty(const struct slots *slots) {
     return slot;
 }
 
-static bool slot_offer(struct slots *slots) {
+static bool slot_offer(struct slots *slots, uint32_t other_fd_count) {
     uint32_t slot = slot_empty(slots);
-    if (slot >= CONTROL_SLOT_COUNT || !slots_have_room(slots) || slot_prepare(slots, slot, NULL))
+    if (slot >= CONTROL_SLOT_COUNT || !fds_fit(slots, slots->used_count + 1, other_fd_count) ||
+        slot_prepare(slots, slot, NULL))
         return false;
     struct control_slot *shown = &slots->control->slots[slot];
     atomic_store(&shown->is_told, 0);
@@ -120,10 +126,10 @@ static bool slot_offer(struct slots *slots) {
     return true;
 }
 
-void slots_fill(struct slots *slots) {
+void slots_fill(struct slots *slots, uint32_t other_fd_count) {
     struct record_control *control = slots->control;
     uint32_t ready = ready_count(slots), made = 0;
-    while (ready + made < READY_COUNT && slot_offer(slots))
+    while (ready + made < READY_COUNT && slot_offer(slots, other_fd_count))
         made++;
     atomic_store(&control->is_full, ready + made == 0);
     if (made)

@@ -29,6 +29,7 @@ enum {
     ENDED_COUNT_MAX = 16, /* processes that have ended and are not finished, before new ones must wait */
     ENDS_PERIOD = 4,      /* rounds between two looks for ends while there is always something to do */
     ENDS_AT_ONCE = 64,
+    UNWATCHED_PERIOD = 32,                  /* looks for ends between two at those that there is no descriptor for */
     STATUS_PATIENCE_NS = 200 * 1000 * 1000, /* how long a parent is waited for that may tell how its child ended */
     LINGERING_NS = 1000 * 1000 * 1000,
     RECENT_COUNT = 1024,
@@ -66,6 +67,7 @@ struct record_tree {
     struct stage *stage; /* that all others share the queue of; has no sink itself */
     int epoll;
     uint32_t round;
+    uint32_t look_count;     /* for ends */
     uint64_t clock_start_ns; /* by the clock of --time; 0: events have no times */
     struct record_bounds
         bounds;        /* of all together: from when, how long, how many events, and whether one asked to end */
@@ -128,12 +130,27 @@ static bool pid_is_recent(const struct record_tree *tree, uint32_t pid) {
     return false;
 }
 
+static uint32_t named_fd_count(const struct record_tree *tree) {
+    uint32_t count = 0;
+    for (const struct recorded_process *process = tree->processes; process; process = process->next)
+        count += !process->session && process->pidfd >= 0;
+    return count;
+}
+
+/* A slot allows for a descriptor; one that is NAMED gets what is to spare. Who has none is asked again and again. */
+static void process_look_after(struct record_tree *tree, struct recorded_process *process) {
+    struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = process};
+    if (!process->session && !slots_spare_fd(tree->slots, named_fd_count(tree)))
+        process->has_ended = !process_pid_is_alive(process->pid);
+    else if (process_watch(process))
+        process->has_ended = epoll_ctl(tree->epoll, EPOLL_CTL_ADD, process->pidfd, &wanted) != 0;
+}
+
 static struct recorded_process *process_add(struct record_tree *tree, uint32_t pid, uint32_t parent_pid) {
     struct recorded_process *process = process_create(pid, parent_pid, now_us(tree));
     if (!process)
         return NULL;
-    struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = process};
-    process->has_ended = process->pidfd < 0 || epoll_ctl(tree->epoll, EPOLL_CTL_ADD, process->pidfd, &wanted);
+    process_look_after(tree, process);
     process->next = tree->processes;
     tree->processes = process;
     return process;
@@ -449,11 +466,19 @@ static void children_reap(struct record_tree *tree) {
     }
 }
 
+static void unwatched_look(struct record_tree *tree) {
+    for (struct recorded_process *process = tree->processes; process; process = process->next)
+        if (process->pidfd < 0 && !process->has_ended)
+            process_look_after(tree, process);
+}
+
 static void ends_look(struct record_tree *tree) {
     struct epoll_event events[ENDS_AT_ONCE];
     int count = epoll_wait(tree->epoll, events, ENDS_AT_ONCE, 0);
     for (int i = 0; i < count; i++)
         process_has_ended(tree, events[i].data.ptr);
+    if (++tree->look_count % UNWATCHED_PERIOD == 0)
+        unwatched_look(tree);
     children_reap(tree);
 }
 
@@ -542,6 +567,8 @@ static enum err claims_take(struct record_tree *tree, struct diag *diag) {
             process_attach(process, &tree->slots->sessions[claim.slot], tree->stage, tree->output, &watcher, diag);
         if (err)
             return err;
+        if (process->pidfd < 0 && !process->has_ended)
+            process_look_after(tree, process);
     }
     return ERR_OK;
 }
@@ -841,7 +868,7 @@ static bool tree_has_room(const struct record_tree *tree) {
 static enum err tree_round(struct record_tree *tree, bool *progress, struct diag *diag) {
     *progress = false;
     if (tree_has_room(tree))
-        slots_fill(tree->slots);
+        slots_fill(tree->slots, named_fd_count(tree));
     execs_read(tree, diag);
     enum err err = claims_take(tree, diag);
     for (struct recorded_process *process = tree->processes; process && !err; process = process->next) {

@@ -23,6 +23,7 @@ enum {
     STORMED = 64,
     FORKS_BESIDE_THREADS = 20,
     AT_ONCE = 10,
+    CROWD_BLOCKS = 20000,
     NUMBER_TRIES = 500,
     RING_OVERRUN = 400000, /* operations that no ring holds */
     CANNOT = 77,           /* exit code: not allowed to, here */
@@ -250,6 +251,19 @@ static int many_run(int count) {
     return 0;
 }
 
+/* All are there at once, and have done nothing yet. */
+static int crowd_run(int count) {
+    for (int i = 0; i < count; i++)
+        if (fork() == 0) {
+            usleep(400000);
+            blocks_make(601, CROWD_BLOCKS);
+            _exit(0);
+        }
+    while (wait(NULL) > 0) {
+    }
+    return 0;
+}
+
 static int clone_child(void *unused) {
     (void)unused;
     child_run();
@@ -398,6 +412,8 @@ int main(int count, char **words) {
         return many_run(atoi(words[2]));
     if (strcmp(what, "forkpty") == 0)
         return forkpty_run();
+    if (strcmp(what, "crowd") == 0)
+        return crowd_run(atoi(words[2]));
     if (strcmp(what, "clone") == 0)
         return clone_run();
     return silent_run();
