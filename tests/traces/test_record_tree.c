@@ -16,6 +16,9 @@
 
 enum { FIRST_MAX = 8192, SIZES = 1024, KEPT = 300, CHILD_BLOCKS = 50, TRACES_MAX = 512 };
 
+/* No recording takes so long; one that hangs is ended. */
+#define PATIENCE_NS (UINT64_C(60) * 1000 * 1000 * 1000)
+
 /* One trace as it comes in. */
 struct followed {
     uint64_t pid;
@@ -135,6 +138,8 @@ static void forest_run_bounded(const char *what, const char *second, const char 
     const char *argv[] = {program("traced_tree"), what, second, third, NULL};
     options.argv = (char *const *)(uintptr_t)argv;
     options.shim_path = shim_path;
+    if (!options.duration_ns)
+        options.duration_ns = PATIENCE_NS;
     const struct record_tree_output output = {&forest, trace_begin, NULL, trace_finish, trace_discard, NULL};
     size_t descriptors = folder_count("/proc/self/fd"), threads = folder_count("/proc/self/task");
     forest.err = record_tree_run(&options, &output, &forest.tree, &forest.report, &forest.diag);
@@ -517,6 +522,39 @@ static void a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever(vo
     assert_int_equal(trace_with(601)->size_counts[601], 400000);
 }
 
+static void another_pid_namespace_is_left_out_and_nobody_taken_for_its_processes(void **state) {
+    (void)state;
+    forest_run("namespace", NULL, NULL, 0);
+    assert_not_skipped();
+    assert_exact();
+    assert_int_equal(forest.report.stop, RECORD_STOP_NONE);
+    assert_int_equal(WEXITSTATUS(forest.report.wait_status), 3);
+    assert_non_null(row_that_came(TREE_START, 0)->file);
+    assert_int_equal(forest.report.trace_count, 1);
+    assert_int_equal(forest.tree.process_count, 2);
+    for (size_t i = 0; i < forest.tree.process_count; i++) {
+        const struct tree_process *row = row_at(i);
+        assert_true(row->came == TREE_START || strstr(row->reason, "a pid namespace of its own"));
+    }
+    assert_string_equal(row_that_came(TREE_FORK, 0)->end, "exit 3");
+}
+
+static void a_child_that_still_idles_at_the_end_is_not_said_to_have_made_no_call(void **state) {
+    (void)state;
+    memset(&forest, 0, sizeof forest);
+    forest_run_bounded("idle", NULL, NULL, (struct record_options){.event_count_max = 100000});
+    assert_exact();
+    assert_int_equal(forest.report.stop, RECORD_STOP_EVENTS);
+    assert_string_equal(row_that_came(TREE_FORK, 0)->reason, "it had made no allocation call when the recording ended");
+}
+
+static void a_note_that_was_never_finished_does_not_stop_those_after_it(void **state) {
+    (void)state;
+    forest_run("torn-note", program("traced_static"), NULL, 0);
+    assert_exact();
+    assert_non_null(strstr(row_that_came(TREE_FORK, 0)->reason, "statically linked"));
+}
+
 /* The last test: who is not root does not get the limit back. */
 static void processes_beyond_the_descriptors_are_denied_and_the_others_whole(void **state) {
     (void)state;
@@ -531,6 +569,7 @@ static void processes_beyond_the_descriptors_are_denied_and_the_others_whole(voi
     for (size_t i = 0; i < forest.tree.process_count; i++) {
         const struct tree_process *row = row_at(i);
         assert_string_equal(row->end, "exit 0");
+        assert_true(row->file || strstr(row->reason, "too many processes at once"));
         if (row->came == TREE_START || !row->file)
             continue;
         assert_int_equal(trace_of(row->pid, 0)->size_counts[601], 20000);
@@ -574,6 +613,9 @@ int main(int count, char **arguments) {
         TREE_TEST(a_program_that_starts_under_the_pid_of_one_that_has_ended_is_recorded),
         TREE_TEST(a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever),
         TREE_TEST(sinks_that_fail_end_recordings_but_no_process),
+        TREE_TEST(another_pid_namespace_is_left_out_and_nobody_taken_for_its_processes),
+        TREE_TEST(a_child_that_still_idles_at_the_end_is_not_said_to_have_made_no_call),
+        TREE_TEST(a_note_that_was_never_finished_does_not_stop_those_after_it),
         TREE_TEST(processes_beyond_the_descriptors_are_denied_and_the_others_whole),
     };
     traced_begin(count, arguments);

@@ -56,6 +56,7 @@ struct recorded_process {
     bool has_status;
     int wait_status;
     uint64_t ended_ns;                  /**< when it was seen to have ended */
+    enum control_note denied;           /**< of one that is NAMED: why it is not recorded; NOTE_EXEC: no such thing */
     char exec_path[CONTROL_PATH_BYTES]; /**< of one that is NAMED: what it is about to become; empty: nothing */
 
     uint32_t slot;

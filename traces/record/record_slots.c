@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +18,11 @@ enum {
     FDS_PER_PROCESS = 4, /* memory, pidfd, two files of the trace */
     FDS_RESERVED = 32
 };
+
+static uint64_t pid_namespace(void) {
+    struct stat status;
+    return stat("/proc/self/ns/pid", &status) ? 0 : status.st_ino;
+}
 
 static enum err control_create(struct slots *slots, struct diag *diag) {
     slots->fd = memfd_create("mmreplay-control", MFD_CLOEXEC);
@@ -31,6 +37,7 @@ static enum err control_create(struct slots *slots, struct diag *diag) {
     slots->control->magic = RECORD_CONTROL_MAGIC;
     slots->control->control_bytes = sizeof *slots->control;
     slots->control->recorder_pid = (uint32_t)getpid();
+    slots->control->pid_namespace = pid_namespace();
     life_begin(&slots->control->recorder_life);
     return ERR_OK;
 }

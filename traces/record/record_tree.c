@@ -29,6 +29,7 @@ enum {
     ENDED_COUNT_MAX = 16, /* processes that have ended and are not finished, before new ones must wait */
     ENDS_PERIOD = 4,      /* rounds between two looks for ends while there is always something to do */
     ENDS_AT_ONCE = 64,
+    NOTE_PATIENCE = 64,
     UNWATCHED_PERIOD = 32,                  /* looks for ends between two at those that there is no descriptor for */
     STATUS_PATIENCE_NS = 200 * 1000 * 1000, /* how long a parent is waited for that may tell how its child ended */
     LINGERING_NS = 1000 * 1000 * 1000,
@@ -74,6 +75,7 @@ struct record_tree {
     uint64_t start_ns; /* of the recording; its traces may begin later */
     uint64_t early_event_count; /* of images that ended before that */
     uint64_t exec_seen;
+    uint32_t note_patience;        /* rounds that a note which is not whole is still waited for */
     uint32_t recent[RECENT_COUNT]; /* pids that have been finished */
     uint32_t recent_count;
     pid_t root_pid;
@@ -484,25 +486,38 @@ static void ends_look(struct record_tree *tree) {
 
 /* ---- claims and notes ---- */
 
-static void execs_read(struct record_tree *tree, struct diag *diag) {
+static void note_apply(struct record_tree *tree, const struct control_exec *note) {
+    struct recorded_process *process = process_now(tree, note->pid);
+    bool is_news = note->what != NOTE_EXEC || note->path[0];
+    if (!process && is_news && (!pid_is_recent(tree, note->pid) || process_pid_is_alive(note->pid)) &&
+        (process = process_add(tree, note->pid, note->parent_pid)))
+        process->came = TREE_EXEC;
+    if (!process || process->state == PROCESS_RUNNING)
+        return;
+    if (note->what == NOTE_EXEC)
+        memcpy(process->exec_path, note->path, CONTROL_PATH_BYTES);
+    else if (note->what < NOTE_COUNT)
+        process->denied = (enum control_note)note->what;
+    process->exec_path[CONTROL_PATH_BYTES - 1] = 0;
+}
+
+/* One that is not whole yet is waited for; for a while, as its process may have been killed over it. */
+static void notes_read(struct record_tree *tree) {
     struct record_control *control = tree->slots->control;
     uint64_t count = atomic_load(&control->exec_count);
-    (void)diag;
     if (count - tree->exec_seen > CONTROL_EXEC_COUNT)
         tree->exec_seen = count - CONTROL_EXEC_COUNT;
     for (; tree->exec_seen < count; tree->exec_seen++) {
-        struct control_exec *note = &control->execs[tree->exec_seen % CONTROL_EXEC_COUNT];
-        if (atomic_load(&note->serial) != tree->exec_seen + 1)
-            return; /* not whole yet, or overwritten already: then count has moved on */
-        struct recorded_process *process = process_now(tree, note->pid);
-        bool is_exec = note->path[0] != 0;
-        if (!process && is_exec && (!pid_is_recent(tree, note->pid) || process_pid_is_alive(note->pid)) &&
-            (process = process_add(tree, note->pid, note->parent_pid)))
-            process->came = TREE_EXEC;
-        if (!process || process->state == PROCESS_RUNNING)
-            continue;
-        memcpy(process->exec_path, note->path, CONTROL_PATH_BYTES);
-        process->exec_path[CONTROL_PATH_BYTES - 1] = 0;
+        const struct control_exec *shown = &control->execs[tree->exec_seen % CONTROL_EXEC_COUNT];
+        if (atomic_load(&shown->serial) == tree->exec_seen + 1) {
+            struct control_exec note = *shown;
+            if (atomic_load(&shown->serial) == tree->exec_seen + 1) /* else another one has come over it */
+                note_apply(tree, &note);
+        } else if (atomic_load(&shown->serial) < tree->exec_seen + 1 && tree->note_patience) {
+            tree->note_patience--;
+            return;
+        }
+        tree->note_patience = NOTE_PATIENCE;
     }
 }
 
@@ -695,6 +710,11 @@ static const char *reason_find(const struct record_tree *tree, const struct reco
         diag_format(&process->diag, buffer, buffer_bytes);
         return buffer;
     }
+    if (!process->session && process->denied == NOTE_FOREIGN)
+        return "it lives in a pid namespace of its own (unshare, a container): its processes cannot be told from "
+               "others";
+    if (!process->session && process->denied == NOTE_DENIED)
+        return "too many processes at once for the limit on open files (ulimit -n)";
     if (path[0]) {
         exec_reason(process, path, buffer, buffer_bytes);
         return buffer;
@@ -709,7 +729,13 @@ static const char *reason_find(const struct record_tree *tree, const struct reco
         return "it ended before the time that --start-after gives";
     if (process->is_late)
         return "it made no allocation call after the time that --start-after gives";
-    return process->came == TREE_EXEC && process->state == PROCESS_NAMED ? NULL : "it made no allocation call";
+    if (process->state == PROCESS_CLAIMING || process->state == PROCESS_AWAITING)
+        return process->has_ended ? "it ended in its first allocation call"
+                                  : "the recording ended before it was known what it had inherited";
+    if (process->came == TREE_EXEC && process->state == PROCESS_NAMED)
+        return NULL;
+    return process->has_ended ? "it made no allocation call"
+                              : "it had made no allocation call when the recording ended";
 }
 
 static void report_add(struct record_tree *tree, const struct recorded_process *process,
@@ -851,9 +877,11 @@ static enum err ended_finish(struct record_tree *tree, struct diag *diag) {
 
 /* Whether there is anybody left that may have something to be recorded. */
 static bool tree_is_alive(const struct record_tree *tree) {
-    for (const struct recorded_process *process = tree->processes; process; process = process->next)
-        if (process->state != PROCESS_NAMED || process->has_ended || process == tree->root || !process->exec_path[0])
+    for (const struct recorded_process *process = tree->processes; process; process = process->next) {
+        bool may_come = process->state != PROCESS_NAMED || (!process->exec_path[0] && process->denied != NOTE_FOREIGN);
+        if (may_come || process->has_ended || process == tree->root)
             return true;
+    }
     return false;
 }
 
@@ -869,7 +897,7 @@ static enum err tree_round(struct record_tree *tree, bool *progress, struct diag
     *progress = false;
     if (tree_has_room(tree))
         slots_fill(tree->slots, named_fd_count(tree));
-    execs_read(tree, diag);
+    notes_read(tree);
     enum err err = claims_take(tree, diag);
     for (struct recorded_process *process = tree->processes; process && !err; process = process->next) {
         process->is_busy = process_advance(tree, process);

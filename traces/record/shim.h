@@ -128,7 +128,7 @@ void shim_start(void);
 /* Finds the clock that the recorder asks for, if it does. */
 void shim_time_start(void);
 
-/* By the kernel's word (record_life.h), or because there is nobody of that number. */
+/* By the kernel's word (record_life.h), or, where it is not given, because there is nobody of that number. */
 bool shim_recorder_is_dead(const _Atomic uint32_t *life, uint32_t pid);
 
 /* Prepares threads' ends; after the shared memory is there, before the first event. */

@@ -74,7 +74,8 @@ static bool ring_look(struct shim_ring *ring) {
 }
 
 bool shim_recorder_is_dead(const _Atomic uint32_t *life, uint32_t pid) {
-    return (atomic_load(life) & FUTEX_OWNER_DIED) || (kill((pid_t)pid, 0) && errno == ESRCH);
+    uint32_t word = atomic_load(life);
+    return word ? word & FUTEX_OWNER_DIED : kill((pid_t)pid, 0) && errno == ESRCH;
 }
 
 /* Sleeps until the recorder has made space, at most WAIT_NS. False: there is no recorder any more. */

@@ -11,10 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "traces/record/record_control.h"
+#include "traces/record/record_ring.h"
 
 enum {
     KEPT = 300,
@@ -264,6 +268,54 @@ static int crowd_run(int count) {
     return 0;
 }
 
+/* A child that is the first of a pid namespace, a child of that, and a program there. */
+static int namespace_run(char *self) {
+    int status;
+    if (unshare(CLONE_NEWPID))
+        return CANNOT;
+    pid_t child = fork();
+    if (child == 0) {
+        blocks_make(600, CHILD_BLOCKS);
+        if (fork() == 0)
+            child_run();
+        wait(&status);
+        execl(self, self, "leaf", (char *)NULL);
+        _exit(127);
+    }
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+}
+
+/* A child that does nothing while its parent does a lot. */
+static int idle_run(void) {
+    int gate[2];
+    char byte;
+    if (pipe(gate))
+        return 1;
+    pid_t child = fork();
+    if (child == 0) {
+        close(gate[1]);
+        _exit(read(gate[0], &byte, 1) != 0);
+    }
+    blocks_make(601, RING_OVERRUN);
+    close(gate[1]);
+    waitpid(child, NULL, 0);
+    return 0;
+}
+
+/* As if a process had been killed between taking a note's number and writing it. */
+static int torn_note_run(char *self, char *program) {
+    int fd = open(getenv(RECORD_ENVIRONMENT), O_RDWR);
+    struct record_control *control = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (control == MAP_FAILED)
+        return 1;
+    atomic_fetch_add(&control->exec_count, 1);
+    exec_run(self, program, 1, 0);
+    usleep(500000);
+    return 0;
+}
+
 static int clone_child(void *unused) {
     (void)unused;
     child_run();
@@ -412,6 +464,12 @@ int main(int count, char **words) {
         return many_run(atoi(words[2]));
     if (strcmp(what, "forkpty") == 0)
         return forkpty_run();
+    if (strcmp(what, "namespace") == 0)
+        return namespace_run(words[0]);
+    if (strcmp(what, "idle") == 0)
+        return idle_run();
+    if (strcmp(what, "torn-note") == 0)
+        return torn_note_run(words[0], words[2]);
     if (strcmp(what, "crowd") == 0)
         return crowd_run(atoi(words[2]));
     if (strcmp(what, "clone") == 0)
