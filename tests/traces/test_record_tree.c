@@ -41,6 +41,7 @@ struct forest {
     struct followed traces[TRACES_MAX];
     size_t count;
     size_t discarded_count;
+    bool keeps_nothing;     /* of traces that are cut */
     uint64_t fail_after;    /* events after which the sinks fail; 0 = never */
     const char *begin_file; /* the recorder stands still at the first trace until this is there; NULL: it does not */
     const char *made_file;  /* made at the first trace */
@@ -98,10 +99,13 @@ static enum err trace_begin(void *ctx, uint64_t pid, uint32_t image_number, void
 }
 
 static enum err trace_finish(void *ctx, void *ended, const struct trace_info *info, bool is_cut, char **file,
-                             struct diag *diag) {
+                             uint64_t *event_count, struct diag *diag) {
     struct followed *trace = ended;
-    (void)ctx;
-    (void)diag;
+    struct forest *all = ctx;
+    if (is_cut)
+        *event_count = trace->event_count;
+    else
+        assert_int_equal(*event_count, trace->event_count);
     trace->is_finished = true;
     trace->is_cut = is_cut;
     trace->summary = *tracker_summary(trace->tracker);
@@ -112,6 +116,8 @@ static enum err trace_finish(void *ctx, void *ended, const struct trace_info *in
     snprintf(trace->end, sizeof trace->end, "%s", info->capture_end);
     tracker_destroy(trace->tracker);
     trace->tracker = NULL;
+    if (is_cut && all->keeps_nothing)
+        return diag_set(diag, ERR_TRUNCATED, NULL, "no events could be written");
     return trace_text_set(file, "x.yaml");
 }
 
@@ -555,6 +561,32 @@ static void a_note_that_was_never_finished_does_not_stop_those_after_it(void **s
     assert_non_null(strstr(row_that_came(TREE_FORK, 0)->reason, "statically linked"));
 }
 
+static void assert_cut_rows(bool keeps_nothing) {
+    uint64_t total = 0;
+    memset(&forest, 0, sizeof forest);
+    forest.fail_after = 20000;
+    forest.keeps_nothing = keeps_nothing;
+    forest_run_bounded("crowd", "3", NULL, (struct record_options){0});
+    assert_int_equal(forest.report.fault_count, 3);
+    for (size_t i = 0; i < forest.tree.process_count; i++) {
+        const struct tree_process *row = row_at(i);
+        total += row->event_count;
+        if (row->came == TREE_START)
+            continue;
+        assert_non_null(strstr(row->reason, "no space"));
+        assert_int_equal(row->event_count, keeps_nothing ? 0 : trace_of(row->pid, 0)->event_count);
+        assert_true(keeps_nothing ? !row->file : row->event_count > 0 && row->lost_count > 0);
+    }
+    assert_int_equal(forest.report.event_count, total);
+    trace_tree_clear(&forest.tree);
+}
+
+static void rows_of_cut_traces_tell_what_is_in_their_files(void **state) {
+    (void)state;
+    assert_cut_rows(false);
+    assert_cut_rows(true);
+}
+
 /* The last test: who is not root does not get the limit back. */
 static void processes_beyond_the_descriptors_are_denied_and_the_others_whole(void **state) {
     (void)state;
@@ -616,6 +648,7 @@ int main(int count, char **arguments) {
         TREE_TEST(another_pid_namespace_is_left_out_and_nobody_taken_for_its_processes),
         TREE_TEST(a_child_that_still_idles_at_the_end_is_not_said_to_have_made_no_call),
         TREE_TEST(a_note_that_was_never_finished_does_not_stop_those_after_it),
+        TREE_TEST(rows_of_cut_traces_tell_what_is_in_their_files),
         TREE_TEST(processes_beyond_the_descriptors_are_denied_and_the_others_whole),
     };
     traced_begin(count, arguments);

@@ -194,7 +194,13 @@ static enum err trace_keep(struct recorded_process *process, const struct trace_
         diag_set(diag, err, NULL, "out of memory");
     } else {
         process->trace = NULL;
-        err = process->output->finish(process->output->ctx, trace, &info, process->err != ERR_OK, &row->file, diag);
+        uint64_t count = row->event_count;
+        err = process->output->finish(process->output->ctx, trace, &info, process->err != ERR_OK, &row->file,
+                                      &row->event_count, diag);
+        if (!row->file)
+            row->event_count = 0;
+        else if (row->event_count < count)
+            row->lost_count += count - row->event_count;
     }
     trace_info_clear(&info);
     return err;
@@ -229,7 +235,7 @@ enum err process_trace_end(struct recorded_process *process, const char *end, bo
     if (row_fill(process, end, row))
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     if (!err && keeps && process->trace)
-        err = trace_keep(process, host, row, diag);
+        err = trace_keep(process, host, row, process->err ? NULL : diag); /* the first fault is the one to be told */
     process_trace_drop(process);
     return err ? err : process->err;
 }

@@ -311,7 +311,7 @@ static int torn_note_run(char *self, char *program) {
     if (control == MAP_FAILED)
         return 1;
     atomic_fetch_add(&control->exec_count, 1);
-    exec_run(self, program, 1, 0);
+    exec_run(self, program, 0, 0);
     usleep(500000);
     return 0;
 }
