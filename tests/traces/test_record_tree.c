@@ -545,6 +545,17 @@ static void another_pid_namespace_is_left_out_and_nobody_taken_for_its_processes
     assert_string_equal(row_that_came(TREE_FORK, 0)->end, "exit 3");
 }
 
+static void what_an_image_lost_that_was_replaced_is_reported(void **state) {
+    (void)state;
+    forest_run("unseen", NULL, NULL, 0);
+    assert_int_equal(forest.err, ERR_OK);
+    assert_int_equal(forest.report.unknown_free_count, 20);
+    const struct tree_process *image = row_that_came(TREE_START, 0);
+    assert_int_equal(image->lost_count, 20);
+    assert_string_equal(image->end, "exec");
+    assert_non_null(strstr(image->command, "traced_tree unseen"));
+}
+
 static void a_child_that_still_idles_at_the_end_is_not_said_to_have_made_no_call(void **state) {
     (void)state;
     memset(&forest, 0, sizeof forest);
@@ -646,6 +657,7 @@ int main(int count, char **arguments) {
         TREE_TEST(a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever),
         TREE_TEST(sinks_that_fail_end_recordings_but_no_process),
         TREE_TEST(another_pid_namespace_is_left_out_and_nobody_taken_for_its_processes),
+        TREE_TEST(what_an_image_lost_that_was_replaced_is_reported),
         TREE_TEST(a_child_that_still_idles_at_the_end_is_not_said_to_have_made_no_call),
         TREE_TEST(a_note_that_was_never_finished_does_not_stop_those_after_it),
         TREE_TEST(rows_of_cut_traces_tell_what_is_in_their_files),

@@ -316,6 +316,16 @@ static void early_count(struct record_tree *tree, const struct recorded_process 
         tree->early_event_count += process_event_count(process, true);
 }
 
+/* Of an image that has a trace, before the next one is looked at. */
+static void report_add(struct record_tree *tree, const struct recorded_process *process,
+                       const struct tree_process *row) {
+    struct namer_counts counts = namer_counts(process->namer);
+    tree->report->event_count += row->event_count;
+    tree->report->unknown_free_count += counts.unknown_free_count;
+    tree->report->missed_free_count += counts.missed_free_count;
+    tree->report->lost_count += process->image->lost_count;
+}
+
 static enum err image_over(void *ctx, struct recorded_process *process, struct diag *diag) {
     struct record_tree *tree = ctx;
     char end[256];
@@ -327,7 +337,8 @@ static enum err image_over(void *ctx, struct recorded_process *process, struct d
     strcat(end, "exec");
     enum err err = process_trace_end(process, end, keeps, &tree->host, row, diag);
     row->end_us = now_us(tree);
-    tree->report->event_count += keeps ? row->event_count : 0;
+    if (keeps)
+        report_add(tree, process, row);
     early_count(tree, process);
     forks_settle(tree, process);
     if (keeps || process->came != TREE_START) /* what a script's first line starts it by is not worth a row */
@@ -736,15 +747,6 @@ static const char *reason_find(const struct record_tree *tree, const struct reco
         return NULL;
     return process->has_ended ? "it made no allocation call"
                               : "it had made no allocation call when the recording ended";
-}
-
-static void report_add(struct record_tree *tree, const struct recorded_process *process,
-                       const struct tree_process *row) {
-    struct namer_counts counts = namer_counts(process->namer);
-    tree->report->event_count += row->event_count;
-    tree->report->unknown_free_count += counts.unknown_free_count;
-    tree->report->missed_free_count += counts.missed_free_count;
-    tree->report->lost_count += atomic_load(&process->session->shared->lost_count);
 }
 
 /* How it ended, and that the trace does not reach so far. */

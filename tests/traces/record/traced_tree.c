@@ -1,5 +1,6 @@
 /* Process trees of every shape. Sizes tell who made a block: 500 the parent before it forked, 600 a child, 700 a leaf.
  */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <pty.h>
@@ -28,6 +29,7 @@ enum {
     FORKS_BESIDE_THREADS = 20,
     AT_ONCE = 10,
     CROWD_BLOCKS = 20000,
+    UNSEEN = 20,
     NUMBER_TRIES = 500,
     RING_OVERRUN = 400000, /* operations that no ring holds */
     CANNOT = 77,           /* exit code: not allowed to, here */
@@ -303,6 +305,18 @@ static int idle_run(void) {
     return 0;
 }
 
+/* Frees what was made unseen, and becomes another program at once. */
+static int unseen_run(char *self) {
+    void *libc = dlopen("libc.so.6", RTLD_NOLOAD | RTLD_LAZY);
+    void *(*unseen_malloc)(size_t);
+    *(void **)&unseen_malloc = dlsym(libc, "malloc");
+    blocks_make(600, 1500);
+    for (int i = 0; i < UNSEEN; i++)
+        free(unseen_malloc(33));
+    execl(self, self, "leaf", (char *)NULL);
+    return 127;
+}
+
 /* As if a process had been killed between taking a note's number and writing it. */
 static int torn_note_run(char *self, char *program) {
     int fd = open(getenv(RECORD_ENVIRONMENT), O_RDWR);
@@ -466,6 +480,8 @@ int main(int count, char **words) {
         return forkpty_run();
     if (strcmp(what, "namespace") == 0)
         return namespace_run(words[0]);
+    if (strcmp(what, "unseen") == 0)
+        return unseen_run(words[0]);
     if (strcmp(what, "idle") == 0)
         return idle_run();
     if (strcmp(what, "torn-note") == 0)
