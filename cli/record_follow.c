@@ -76,19 +76,18 @@ static void trace_announce(void *ctx, void *begun, const struct trace_info *capt
 
 /* A trace that could not be finished, or is cut, is kept as far as it goes. */
 static enum err trace_write(struct followed_trace *trace, const struct trace_info *info, bool is_cut, bool *is_kept,
-                            struct diag *diag) {
-    uint64_t count;
+                            uint64_t *event_count, struct diag *diag) {
     enum err err = is_cut ? ERR_OK : native_writer_finish(trace->writer, info, diag);
     *is_kept = !is_cut && !err;
     if (*is_kept)
         return ERR_OK;
-    enum err salvaged = native_writer_salvage(trace->writer, info, &count, is_cut ? diag : NULL);
+    enum err salvaged = native_writer_salvage(trace->writer, info, event_count, is_cut ? diag : NULL);
     *is_kept = !salvaged;
     return err ? err : salvaged;
 }
 
 static enum err trace_finish(void *ctx, void *ended, const struct trace_info *captured, bool is_cut, char **file,
-                             struct diag *diag) {
+                             uint64_t *event_count, struct diag *diag) {
     const struct record_follow *follow = ctx;
     struct followed_trace *trace = ended;
     struct trace_info described = {0};
@@ -101,7 +100,7 @@ static enum err trace_finish(void *ctx, void *ended, const struct trace_info *ca
         diag_set(diag, err, NULL, "out of memory");
     } else {
         struct trace_info info = record_info_join(captured, &described);
-        err = trace_write(trace, &info, is_cut, &is_kept, diag);
+        err = trace_write(trace, &info, is_cut, &is_kept, event_count, diag);
     }
     if (!is_kept) {
         free(*file);

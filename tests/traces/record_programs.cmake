@@ -16,7 +16,8 @@ target_link_libraries(traced_tree PRIVATE util) # forkpty
 target_link_libraries(traced_edges PRIVATE ${CMAKE_DL_LIBS})
 target_link_libraries(traced_life PRIVATE ${CMAKE_DL_LIBS})
 target_link_libraries(traced_embed PRIVATE ${CMAKE_DL_LIBS})
-target_link_libraries(traced_tree PRIVATE util) # forkpty, before glibc 2.34
+target_include_directories(traced_tree PRIVATE ${PROJECT_SOURCE_DIR})
+target_link_libraries(traced_tree PRIVATE ${CMAKE_DL_LIBS} util) # forkpty, before glibc 2.34
 
 add_executable(traced_static record/traced_end.c)
 target_compile_definitions(traced_static PRIVATE _GNU_SOURCE)

@@ -16,6 +16,9 @@
 
 enum { FIRST_MAX = 8192, SIZES = 1024, KEPT = 300, CHILD_BLOCKS = 50, TRACES_MAX = 512 };
 
+/* No recording takes so long; one that hangs is ended. */
+#define PATIENCE_NS (UINT64_C(60) * 1000 * 1000 * 1000)
+
 /* One trace as it comes in. */
 struct followed {
     uint64_t pid;
@@ -38,6 +41,7 @@ struct forest {
     struct followed traces[TRACES_MAX];
     size_t count;
     size_t discarded_count;
+    bool keeps_nothing;     /* of traces that are cut */
     uint64_t fail_after;    /* events after which the sinks fail; 0 = never */
     const char *begin_file; /* the recorder stands still at the first trace until this is there; NULL: it does not */
     const char *made_file;  /* made at the first trace */
@@ -95,10 +99,13 @@ static enum err trace_begin(void *ctx, uint64_t pid, uint32_t image_number, void
 }
 
 static enum err trace_finish(void *ctx, void *ended, const struct trace_info *info, bool is_cut, char **file,
-                             struct diag *diag) {
+                             uint64_t *event_count, struct diag *diag) {
     struct followed *trace = ended;
-    (void)ctx;
-    (void)diag;
+    struct forest *all = ctx;
+    if (is_cut)
+        *event_count = trace->event_count;
+    else
+        assert_int_equal(*event_count, trace->event_count);
     trace->is_finished = true;
     trace->is_cut = is_cut;
     trace->summary = *tracker_summary(trace->tracker);
@@ -109,6 +116,8 @@ static enum err trace_finish(void *ctx, void *ended, const struct trace_info *in
     snprintf(trace->end, sizeof trace->end, "%s", info->capture_end);
     tracker_destroy(trace->tracker);
     trace->tracker = NULL;
+    if (is_cut && all->keeps_nothing)
+        return diag_set(diag, ERR_TRUNCATED, NULL, "no events could be written");
     return trace_text_set(file, "x.yaml");
 }
 
@@ -135,6 +144,8 @@ static void forest_run_bounded(const char *what, const char *second, const char 
     const char *argv[] = {program("traced_tree"), what, second, third, NULL};
     options.argv = (char *const *)(uintptr_t)argv;
     options.shim_path = shim_path;
+    if (!options.duration_ns)
+        options.duration_ns = PATIENCE_NS;
     const struct record_tree_output output = {&forest, trace_begin, NULL, trace_finish, trace_discard, NULL};
     size_t descriptors = folder_count("/proc/self/fd"), threads = folder_count("/proc/self/task");
     forest.err = record_tree_run(&options, &output, &forest.tree, &forest.report, &forest.diag);
@@ -551,6 +562,100 @@ static void a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever(vo
     assert_int_equal(trace_with(601)->size_counts[601], 400000);
 }
 
+static void another_pid_namespace_is_left_out_and_nobody_taken_for_its_processes(void **state) {
+    (void)state;
+    forest_run("namespace", NULL, NULL, 0);
+    assert_not_skipped();
+    assert_exact();
+    assert_int_equal(forest.report.stop, RECORD_STOP_NONE);
+    assert_int_equal(WEXITSTATUS(forest.report.wait_status), 3);
+    assert_non_null(row_that_came(TREE_START, 0)->file);
+    assert_int_equal(forest.report.trace_count, 1);
+    assert_int_equal(forest.tree.process_count, 2);
+    for (size_t i = 0; i < forest.tree.process_count; i++) {
+        const struct tree_process *row = row_at(i);
+        assert_true(row->came == TREE_START || strstr(row->reason, "a pid namespace of its own"));
+    }
+    assert_string_equal(row_that_came(TREE_FORK, 0)->end, "exit 3");
+}
+
+static void what_an_image_lost_that_was_replaced_is_reported(void **state) {
+    (void)state;
+    forest_run("unseen", NULL, NULL, 0);
+    assert_int_equal(forest.err, ERR_OK);
+    assert_int_equal(forest.report.unknown_free_count, 20);
+    const struct tree_process *image = row_that_came(TREE_START, 0);
+    assert_int_equal(image->lost_count, 20);
+    assert_string_equal(image->end, "exec");
+    assert_non_null(strstr(image->command, "traced_tree unseen"));
+}
+
+static void a_child_that_still_idles_at_the_end_is_not_said_to_have_made_no_call(void **state) {
+    (void)state;
+    memset(&forest, 0, sizeof forest);
+    forest_run_bounded("idle", NULL, NULL, (struct record_options){.event_count_max = 100000});
+    assert_exact();
+    assert_int_equal(forest.report.stop, RECORD_STOP_EVENTS);
+    assert_string_equal(row_that_came(TREE_FORK, 0)->reason, "it had made no allocation call when the recording ended");
+}
+
+static void a_note_that_was_never_finished_does_not_stop_those_after_it(void **state) {
+    (void)state;
+    forest_run("torn-note", program("traced_static"), NULL, 0);
+    assert_exact();
+    assert_non_null(strstr(row_that_came(TREE_FORK, 0)->reason, "statically linked"));
+}
+
+static void assert_cut_rows(bool keeps_nothing) {
+    uint64_t total = 0;
+    memset(&forest, 0, sizeof forest);
+    forest.fail_after = 20000;
+    forest.keeps_nothing = keeps_nothing;
+    forest_run_bounded("crowd", "3", NULL, (struct record_options){0});
+    assert_int_equal(forest.report.fault_count, 3);
+    for (size_t i = 0; i < forest.tree.process_count; i++) {
+        const struct tree_process *row = row_at(i);
+        total += row->event_count;
+        if (row->came == TREE_START)
+            continue;
+        assert_non_null(strstr(row->reason, "no space"));
+        assert_int_equal(row->event_count, keeps_nothing ? 0 : trace_of(row->pid, 0)->event_count);
+        assert_true(keeps_nothing ? !row->file : row->event_count > 0 && row->lost_count > 0);
+    }
+    assert_int_equal(forest.report.event_count, total);
+    trace_tree_clear(&forest.tree);
+}
+
+static void rows_of_cut_traces_tell_what_is_in_their_files(void **state) {
+    (void)state;
+    assert_cut_rows(false);
+    assert_cut_rows(true);
+}
+
+/* The last test: who is not root does not get the limit back. */
+static void processes_beyond_the_descriptors_are_denied_and_the_others_whole(void **state) {
+    (void)state;
+    const struct rlimit few = {100, 100};
+    size_t whole = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    forest_run("crowd", "120", NULL, 0);
+    assert_int_equal(forest.err, ERR_OK);
+    assert_int_equal(forest.report.wait_status, 0);
+    assert_int_equal(forest.report.fault_count, 0);
+    assert_int_equal(forest.tree.process_count, 121);
+    for (size_t i = 0; i < forest.tree.process_count; i++) {
+        const struct tree_process *row = row_at(i);
+        assert_string_equal(row->end, "exit 0");
+        assert_true(row->file || strstr(row->reason, "too many processes at once"));
+        if (row->came == TREE_START || !row->file)
+            continue;
+        assert_int_equal(trace_of(row->pid, 0)->size_counts[601], 20000);
+        whole++;
+    }
+    assert_true(whole >= 4);
+    assert_int_equal(forest.report.denied_count, 120 - whole);
+}
+
 static int tree_clear(void **state) {
     (void)state;
     trace_tree_clear(&forest.tree);
@@ -587,6 +692,12 @@ int main(int count, char **arguments) {
         TREE_TEST(a_program_that_starts_under_the_pid_of_one_that_has_ended_is_recorded),
         TREE_TEST(a_child_whose_fork_its_parent_has_not_told_does_not_wait_for_ever),
         TREE_TEST(sinks_that_fail_end_recordings_but_no_process),
+        TREE_TEST(another_pid_namespace_is_left_out_and_nobody_taken_for_its_processes),
+        TREE_TEST(what_an_image_lost_that_was_replaced_is_reported),
+        TREE_TEST(a_child_that_still_idles_at_the_end_is_not_said_to_have_made_no_call),
+        TREE_TEST(a_note_that_was_never_finished_does_not_stop_those_after_it),
+        TREE_TEST(rows_of_cut_traces_tell_what_is_in_their_files),
+        TREE_TEST(processes_beyond_the_descriptors_are_denied_and_the_others_whole),
     };
     traced_begin(count, arguments);
     pthread_t first; /* a sanitizer starts a thread of its own beside the first one */

@@ -8,7 +8,7 @@
  * of the process that had it before is not empty yet: the recorder takes the pid out of the claim when it sees the end.
  *
  * Beside that, processes note here which program they are about to become, because one that cannot be recorded will
- * not say so itself.
+ * not say so itself; and those that could say so, that and why they are not.
  *
  * The recorder trusts nothing in here: any process of the tree may have overwritten it.
  */
@@ -46,9 +46,16 @@ struct control_slot {
     _Atomic uint32_t failure; /**< errno: it could not open the memory file and is not recorded */
 };
 
-/** A process is about to become another program, or has started one. */
+enum control_note {
+    NOTE_EXEC,    /**< the process is about to become another program, or has been started as one */
+    NOTE_DENIED,  /**< it found no slot, and goes on unrecorded */
+    NOTE_FOREIGN, /**< it lives in another pid namespace, where numbers mean others: it goes on unrecorded */
+    NOTE_COUNT
+};
+
 struct control_exec {
     _Atomic uint64_t serial; /**< 1 + its number among all notes, when it is whole */
+    uint32_t what;           /**< enum control_note */
     uint32_t pid;
     uint32_t parent_pid;
     char path[CONTROL_PATH_BYTES]; /**< as asked for; empty: it did not work out, forget the last note of this pid */
@@ -57,6 +64,7 @@ struct control_exec {
 struct record_control {
     uint64_t magic;
     uint64_t control_bytes; /**< size of this struct: both sides must be of one build */
+    uint64_t pid_namespace; /**< the recorder's: inode of /proc/self/ns/pid; 0: not known */
     uint32_t recorder_pid;
     _Atomic uint32_t recorder_life;   /**< FUTEX_OWNER_DIED in it: the recorder is dead (record_life.h) */
     _Atomic uint32_t stopped;         /**< nothing is recorded any more: claim nothing, wait for nobody */

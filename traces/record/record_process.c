@@ -20,7 +20,8 @@ static bool pidfd_has_ended(int pidfd) {
 }
 
 bool process_is_over(const struct recorded_process *process) {
-    return process->has_ended || (process->pidfd >= 0 && pidfd_has_ended(process->pidfd));
+    return process->has_ended ||
+           (process->pidfd < 0 ? !process_pid_is_alive(process->pid) : pidfd_has_ended(process->pidfd));
 }
 
 bool process_pid_is_alive(uint32_t pid) {
@@ -40,8 +41,14 @@ struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint6
     process->parent_pid = parent_pid;
     process->guess_stamp = UINT64_MAX;
     process->begin_us = begin_us;
-    process->pidfd = pidfd_open_of(pid);
+    process->pidfd = -1;
     return process;
+}
+
+bool process_watch(struct recorded_process *process) {
+    process->pidfd = pidfd_open_of(process->pid);
+    process->has_ended = process->pidfd < 0 && errno != EMFILE && errno != ENFILE && errno != ENOMEM;
+    return process->pidfd >= 0;
 }
 
 void process_destroy(struct recorded_process *process) {
@@ -187,7 +194,13 @@ static enum err trace_keep(struct recorded_process *process, const struct trace_
         diag_set(diag, err, NULL, "out of memory");
     } else {
         process->trace = NULL;
-        err = process->output->finish(process->output->ctx, trace, &info, process->err != ERR_OK, &row->file, diag);
+        uint64_t count = row->event_count;
+        err = process->output->finish(process->output->ctx, trace, &info, process->err != ERR_OK, &row->file,
+                                      &row->event_count, diag);
+        if (!row->file)
+            row->event_count = 0;
+        else if (row->event_count < count)
+            row->lost_count += count - row->event_count;
     }
     trace_info_clear(&info);
     return err;
@@ -222,7 +235,7 @@ enum err process_trace_end(struct recorded_process *process, const char *end, bo
     if (row_fill(process, end, row))
         err = diag_set(diag, ERR_NOMEM, NULL, "out of memory");
     if (!err && keeps && process->trace)
-        err = trace_keep(process, host, row, diag);
+        err = trace_keep(process, host, row, process->err ? NULL : diag); /* the first fault is the one to be told */
     process_trace_drop(process);
     return err ? err : process->err;
 }

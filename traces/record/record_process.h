@@ -56,6 +56,7 @@ struct recorded_process {
     bool has_status;
     int wait_status;
     uint64_t ended_ns;                  /**< when it was seen to have ended */
+    enum control_note denied;           /**< of one that is NAMED: why it is not recorded; NOTE_EXEC: no such thing */
     char exec_path[CONTROL_PATH_BYTES]; /**< of one that is NAMED: what it is about to become; empty: nothing */
 
     uint32_t slot;
@@ -89,9 +90,12 @@ struct recorded_process {
     struct diag diag;
 };
 
-/** One that is NAMED. @return NULL: no memory. */
+/** One that is NAMED, without a pidfd. @return NULL: no memory. */
 struct recorded_process *process_create(uint32_t pid, uint32_t parent_pid, uint64_t begin_us);
 void process_destroy(struct recorded_process *process);
+
+/** Opens its pidfd. @return false: it has ended (has_ended), or there is no descriptor or memory for it now. */
+bool process_watch(struct recorded_process *process);
 
 /** Whether it has ended; asks the kernel if need be, which knows it before has_ended says so. */
 bool process_is_over(const struct recorded_process *process);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +19,11 @@ enum {
     FDS_RESERVED = 32
 };
 
+static uint64_t pid_namespace(void) {
+    struct stat status;
+    return stat("/proc/self/ns/pid", &status) ? 0 : status.st_ino;
+}
+
 static enum err control_create(struct slots *slots, struct diag *diag) {
     void *memory;
     enum err err = session_memory_create("mmreplay-control", sizeof *slots->control, &slots->fd, &memory, diag);
@@ -27,6 +33,7 @@ static enum err control_create(struct slots *slots, struct diag *diag) {
     slots->control->magic = RECORD_CONTROL_MAGIC;
     slots->control->control_bytes = sizeof *slots->control;
     slots->control->recorder_pid = (uint32_t)getpid();
+    slots->control->pid_namespace = pid_namespace();
     life_begin(&slots->control->recorder_life);
     return ERR_OK;
 }
@@ -82,8 +89,13 @@ struct record_session *slots_first(struct slots *slots) {
 }
 
 /* What a process may still bring with it must fit, too. */
-static bool slots_have_room(const struct slots *slots) {
-    return !slots->file_limit || (slots->used_count + 1) * FDS_PER_PROCESS + FDS_RESERVED <= slots->file_limit;
+static bool fds_fit(const struct slots *slots, uint32_t slot_count, uint32_t other_fd_count) {
+    return !slots->file_limit ||
+           (uint64_t)slot_count * FDS_PER_PROCESS + other_fd_count + FDS_RESERVED <= slots->file_limit;
+}
+
+bool slots_spare_fd(const struct slots *slots, uint32_t other_fd_count) {
+    return fds_fit(slots, slots->used_count + READY_COUNT, other_fd_count + 1);
 }
 
 static uint32_t ready_count(const struct slots *slots) {
@@ -101,9 +113,10 @@ static uint32_t slot_empty(const struct slots *slots) {
     return slot;
 }
 
-static bool slot_offer(struct slots *slots) {
+static bool slot_offer(struct slots *slots, uint32_t other_fd_count) {
     uint32_t slot = slot_empty(slots);
-    if (slot >= CONTROL_SLOT_COUNT || !slots_have_room(slots) || slot_prepare(slots, slot, NULL))
+    if (slot >= CONTROL_SLOT_COUNT || !fds_fit(slots, slots->used_count + 1, other_fd_count) ||
+        slot_prepare(slots, slot, NULL))
         return false;
     struct control_slot *shown = &slots->control->slots[slot];
     atomic_store(&shown->is_told, 0);
@@ -117,10 +130,10 @@ static bool slot_offer(struct slots *slots) {
     return true;
 }
 
-void slots_fill(struct slots *slots) {
+void slots_fill(struct slots *slots, uint32_t other_fd_count) {
     struct record_control *control = slots->control;
     uint32_t ready = ready_count(slots), made = 0;
-    while (ready + made < READY_COUNT && slot_offer(slots))
+    while (ready + made < READY_COUNT && slot_offer(slots, other_fd_count))
         made++;
     atomic_store(&control->is_full, ready + made == 0);
     if (made)

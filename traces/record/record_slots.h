@@ -16,9 +16,8 @@ struct slots {
     const struct record_options *options; /**< borrowed */
     struct record_control *control;       /**< mapped */
     int fd;
-    uint32_t top;        /**< slots ever used; a copy of what the processes see */
-    uint32_t file_limit; /**< descriptors there may be; 0 = as many as one likes */
-    uint32_t fds_per_process;
+    uint32_t top;                                       /**< slots ever used; a copy of what the processes see */
+    uint32_t file_limit;                                /**< descriptors there may be; 0 = as many as one likes */
     uint64_t life_count;                                /**< sessions ever made */
     uint32_t used_count;                                /**< slots that are not empty */
     uint8_t is_seen[CONTROL_SLOT_COUNT];                /**< claimed, and the caller has been told */
@@ -40,8 +39,14 @@ void slots_destroy(struct slots *slots);
 /** Slot 0 is kept for the program that is started: it is not offered, and its memory is there from the beginning. */
 struct record_session *slots_first(struct slots *slots);
 
-/** Makes memory ready until there is enough in stock, and wakes those who wait for it. */
-void slots_fill(struct slots *slots);
+/**
+ * Makes memory ready until there is enough in stock, and wakes those who wait for it.
+ * @param other_fd_count descriptors of processes that have no slot.
+ */
+void slots_fill(struct slots *slots, uint32_t other_fd_count);
+
+/** Whether one more process without a slot can have a descriptor: the stock comes first. */
+bool slots_spare_fd(const struct slots *slots, uint32_t other_fd_count);
 
 /** @return whether there was a claim that nobody has seen yet; then *out is the earliest, and it counts as seen. */
 bool slots_next_claim(struct slots *slots, struct slot_claim *out);

@@ -29,6 +29,8 @@ enum {
     ENDED_COUNT_MAX = 16, /* processes that have ended and are not finished, before new ones must wait */
     ENDS_PERIOD = 4,      /* rounds between two looks for ends while there is always something to do */
     ENDS_AT_ONCE = 64,
+    NOTE_PATIENCE = 64,
+    UNWATCHED_PERIOD = 32,                  /* looks for ends between two at those that there is no descriptor for */
     STATUS_PATIENCE_NS = 200 * 1000 * 1000, /* how long a parent is waited for that may tell how its child ended */
     LINGERING_NS = 1000 * 1000 * 1000,
     RECENT_COUNT = 1024,
@@ -66,12 +68,14 @@ struct record_tree {
     struct stage *stage; /* that all others share the queue of; has no sink itself */
     int epoll;
     uint32_t round;
+    uint32_t look_count;     /* for ends */
     uint64_t clock_start_ns; /* by the clock of --time; 0: events have no times */
     struct record_bounds
         bounds;        /* of all together: from when, how long, how many events, and whether one asked to end */
     uint64_t start_ns; /* of the recording; its traces may begin later */
     uint64_t early_event_count; /* of images that ended before that */
     uint64_t exec_seen;
+    uint32_t note_patience;        /* rounds that a note which is not whole is still waited for */
     uint32_t recent[RECENT_COUNT]; /* pids that have been finished */
     uint32_t recent_count;
     pid_t root_pid;
@@ -128,12 +132,27 @@ static bool pid_is_recent(const struct record_tree *tree, uint32_t pid) {
     return false;
 }
 
+static uint32_t named_fd_count(const struct record_tree *tree) {
+    uint32_t count = 0;
+    for (const struct recorded_process *process = tree->processes; process; process = process->next)
+        count += !process->session && process->pidfd >= 0;
+    return count;
+}
+
+/* A slot allows for a descriptor; one that is NAMED gets what is to spare. Who has none is asked again and again. */
+static void process_look_after(struct record_tree *tree, struct recorded_process *process) {
+    struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = process};
+    if (!process->session && !slots_spare_fd(tree->slots, named_fd_count(tree)))
+        process->has_ended = !process_pid_is_alive(process->pid);
+    else if (process_watch(process))
+        process->has_ended = epoll_ctl(tree->epoll, EPOLL_CTL_ADD, process->pidfd, &wanted) != 0;
+}
+
 static struct recorded_process *process_add(struct record_tree *tree, uint32_t pid, uint32_t parent_pid) {
     struct recorded_process *process = process_create(pid, parent_pid, now_us(tree));
     if (!process)
         return NULL;
-    struct epoll_event wanted = {.events = EPOLLIN, .data.ptr = process};
-    process->has_ended = process->pidfd < 0 || epoll_ctl(tree->epoll, EPOLL_CTL_ADD, process->pidfd, &wanted);
+    process_look_after(tree, process);
     process->next = tree->processes;
     tree->processes = process;
     return process;
@@ -308,6 +327,16 @@ static void early_count(struct record_tree *tree, const struct recorded_process 
         tree->early_event_count += process_event_count(process, true);
 }
 
+/* Of an image that has a trace, before the next one is looked at. */
+static void report_add(struct record_tree *tree, const struct recorded_process *process,
+                       const struct tree_process *row) {
+    struct namer_counts counts = namer_counts(process->namer);
+    tree->report->event_count += row->event_count;
+    tree->report->unknown_free_count += counts.unknown_free_count;
+    tree->report->missed_free_count += counts.missed_free_count;
+    tree->report->lost_count += process->image->lost_count;
+}
+
 static enum err image_over(void *ctx, struct recorded_process *process, struct diag *diag) {
     struct record_tree *tree = ctx;
     char end[256];
@@ -319,7 +348,8 @@ static enum err image_over(void *ctx, struct recorded_process *process, struct d
     snprintf(end + strlen(end), sizeof end - strlen(end), "exec");
     enum err err = process_trace_end(process, end, keeps, &tree->host, row, diag);
     row->end_us = now_us(tree);
-    tree->report->event_count += keeps ? row->event_count : 0;
+    if (keeps)
+        report_add(tree, process, row);
     early_count(tree, process);
     forks_settle(tree, process);
     if (keeps || process->came != TREE_START) /* what a script's first line starts it by is not worth a row */
@@ -460,35 +490,56 @@ static void children_reap(struct record_tree *tree) {
     }
 }
 
+static void unwatched_look(struct record_tree *tree) {
+    for (struct recorded_process *process = tree->processes; process; process = process->next)
+        if (process->pidfd < 0 && !process->has_ended)
+            process_look_after(tree, process);
+}
+
 static void ends_look(struct record_tree *tree) {
     struct epoll_event events[ENDS_AT_ONCE];
     int count = epoll_wait(tree->epoll, events, ENDS_AT_ONCE, 0);
     for (int i = 0; i < count; i++)
         process_has_ended(tree, events[i].data.ptr);
+    if (++tree->look_count % UNWATCHED_PERIOD == 0)
+        unwatched_look(tree);
     children_reap(tree);
 }
 
 /* ---- claims and notes ---- */
 
-static void execs_read(struct record_tree *tree, struct diag *diag) {
+static void note_apply(struct record_tree *tree, const struct control_exec *note) {
+    struct recorded_process *process = process_now(tree, note->pid);
+    bool is_news = note->what != NOTE_EXEC || note->path[0];
+    if (!process && is_news && (!pid_is_recent(tree, note->pid) || process_pid_is_alive(note->pid)) &&
+        (process = process_add(tree, note->pid, note->parent_pid)))
+        process->came = TREE_EXEC;
+    if (!process || process->state == PROCESS_RUNNING)
+        return;
+    if (note->what == NOTE_EXEC)
+        memcpy(process->exec_path, note->path, CONTROL_PATH_BYTES);
+    else if (note->what < NOTE_COUNT)
+        process->denied = (enum control_note)note->what;
+    process->exec_path[CONTROL_PATH_BYTES - 1] = 0;
+}
+
+/* One that is not whole yet is waited for; for a while, as its process may have been killed over it. */
+static void notes_read(struct record_tree *tree) {
     struct record_control *control = tree->slots->control;
     uint64_t count = atomic_load(&control->exec_count);
-    (void)diag;
     if (count - tree->exec_seen > CONTROL_EXEC_COUNT)
         tree->exec_seen = count - CONTROL_EXEC_COUNT;
     for (; tree->exec_seen < count; tree->exec_seen++) {
-        struct control_exec *note = &control->execs[tree->exec_seen % CONTROL_EXEC_COUNT];
-        if (atomic_load(&note->serial) != tree->exec_seen + 1)
-            return; /* not whole yet, or overwritten already: then count has moved on */
-        struct recorded_process *process = process_now(tree, note->pid);
-        bool is_exec = note->path[0] != 0;
-        if (!process && is_exec && (!pid_is_recent(tree, note->pid) || process_pid_is_alive(note->pid)) &&
-            (process = process_add(tree, note->pid, note->parent_pid)))
-            process->came = TREE_EXEC;
-        if (!process || process->state == PROCESS_RUNNING)
-            continue;
-        memcpy(process->exec_path, note->path, CONTROL_PATH_BYTES);
-        process->exec_path[CONTROL_PATH_BYTES - 1] = 0;
+        const struct control_exec *shown = &control->execs[tree->exec_seen % CONTROL_EXEC_COUNT];
+        if (atomic_load(&shown->serial) == tree->exec_seen + 1) {
+            struct control_exec note = *shown;
+            if (atomic_load(&shown->serial) == tree->exec_seen + 1) /* else another one has come over it */
+                note_apply(tree, &note);
+        } else if (atomic_load(&shown->serial) < tree->exec_seen + 1 && tree->note_patience) {
+            tree->note_patience--;
+            return;
+        }
+        tree->note_patience = NOTE_PATIENCE;
     }
 }
 
@@ -553,6 +604,8 @@ static enum err claims_take(struct record_tree *tree, struct diag *diag) {
             process_attach(process, &tree->slots->sessions[claim.slot], tree->stage, tree->output, &watcher, diag);
         if (err)
             return err;
+        if (process->pidfd < 0 && !process->has_ended)
+            process_look_after(tree, process);
     }
     return ERR_OK;
 }
@@ -680,6 +733,11 @@ static const char *reason_find(const struct record_tree *tree, const struct reco
         diag_format(&process->diag, buffer, buffer_bytes);
         return buffer;
     }
+    if (!process->session && process->denied == NOTE_FOREIGN)
+        return "it lives in a pid namespace of its own (unshare, a container): its processes cannot be told from "
+               "others";
+    if (!process->session && process->denied == NOTE_DENIED)
+        return "too many processes at once for the limit on open files (ulimit -n)";
     if (path[0]) {
         exec_reason(process, path, buffer, buffer_bytes);
         return buffer;
@@ -694,16 +752,13 @@ static const char *reason_find(const struct record_tree *tree, const struct reco
         return "it ended before the time that --start-after gives";
     if (process->is_late)
         return "it made no allocation call after the time that --start-after gives";
-    return process->came == TREE_EXEC && process->state == PROCESS_NAMED ? NULL : "it made no allocation call";
-}
-
-static void report_add(struct record_tree *tree, const struct recorded_process *process,
-                       const struct tree_process *row) {
-    struct namer_counts counts = namer_counts(process->namer);
-    tree->report->event_count += row->event_count;
-    tree->report->unknown_free_count += counts.unknown_free_count;
-    tree->report->missed_free_count += counts.missed_free_count;
-    tree->report->lost_count += atomic_load(&process->session->shared->lost_count);
+    if (process->state == PROCESS_CLAIMING || process->state == PROCESS_AWAITING)
+        return process->has_ended ? "it ended in its first allocation call"
+                                  : "the recording ended before it was known what it had inherited";
+    if (process->came == TREE_EXEC && process->state == PROCESS_NAMED)
+        return NULL;
+    return process->has_ended ? "it made no allocation call"
+                              : "it had made no allocation call when the recording ended";
 }
 
 /* How it ended, and that the trace does not reach so far. */
@@ -849,9 +904,11 @@ static enum err ended_finish(struct record_tree *tree, struct diag *diag) {
 
 /* Whether there is anybody left that may have something to be recorded. */
 static bool tree_is_alive(const struct record_tree *tree) {
-    for (const struct recorded_process *process = tree->processes; process; process = process->next)
-        if (process->state != PROCESS_NAMED || process->has_ended || process == tree->root || !process->exec_path[0])
+    for (const struct recorded_process *process = tree->processes; process; process = process->next) {
+        bool may_come = process->state != PROCESS_NAMED || (!process->exec_path[0] && process->denied != NOTE_FOREIGN);
+        if (may_come || process->has_ended || process == tree->root)
             return true;
+    }
     return false;
 }
 
@@ -866,8 +923,8 @@ static bool tree_has_room(const struct record_tree *tree) {
 static enum err tree_round(struct record_tree *tree, bool *progress, struct diag *diag) {
     *progress = false;
     if (tree_has_room(tree))
-        slots_fill(tree->slots);
-    execs_read(tree, diag);
+        slots_fill(tree->slots, named_fd_count(tree));
+    notes_read(tree);
     enum err err = claims_take(tree, diag);
     for (struct recorded_process *process = tree->processes; process && !err; process = process->next) {
         process->is_busy = process_advance(tree, process);

@@ -46,10 +46,11 @@ struct record_tree_output {
     void (*announce)(void *ctx, void *trace, const struct trace_info *info);
     /**
      * The trace is whole, or, when it `is_cut` (its sink, or the recorder, has failed), what there is of it. *file,
-     * owned by the recorder from then on, is its name for the list. Ends `trace`.
+     * owned by the recorder from then on, is its name for the list; NULL: there is no file. Ends `trace`.
+     * @param event_count how many events were put; set to how many the file holds, when those are fewer.
      */
     enum err (*finish)(void *ctx, void *trace, const struct trace_info *info, bool is_cut, char **file,
-                       struct diag *diag);
+                       uint64_t *event_count, struct diag *diag);
     /** The trace is not wanted. Ends `trace`. */
     void (*discard)(void *ctx, void *trace);
     /** May be NULL. The program that was started has ended, others of its tree go on for long, and are recorded. */

@@ -133,14 +133,61 @@ static struct control_slot *slot_take(uint32_t pid) {
     return NULL;
 }
 
+static void note_put(enum control_note what, uint32_t pid, uint32_t parent_pid, const char *path) {
+    if (atomic_load(&control->stopped))
+        return;
+    uint64_t serial = atomic_fetch_add(&control->exec_count, 1);
+    struct control_exec *note = &control->execs[serial % CONTROL_EXEC_COUNT];
+    atomic_store(&note->serial, 0);
+    size_t length = path ? strnlen(path, CONTROL_PATH_BYTES - 1) : 0;
+    note->what = what;
+    note->pid = pid;
+    note->parent_pid = parent_pid;
+    if (length)
+        memcpy(note->path, path, length);
+    note->path[length] = 0;
+    atomic_store(&note->serial, serial + 1);
+}
+
+/* Whether the numbers of this process, and of others as it sees them, are not the recorder's. */
+static bool is_foreign(void) {
+    struct stat status;
+    int saved = errno;
+    bool is_known = control->pid_namespace && stat("/proc/self/ns/pid", &status) == 0;
+    errno = saved;
+    return is_known && status.st_ino != control->pid_namespace;
+}
+
+/* Whoever could open the recorder's memory by way of /proc has a /proc that counts as the recorder does. */
+static uint32_t pid_outside(void) {
+    char text[16];
+    uint32_t pid = 0;
+    ssize_t length = readlink("/proc/self", text, sizeof text);
+    for (ssize_t i = 0; i < length && text[i] >= '0' && text[i] <= '9'; i++)
+        pid = 10 * pid + (uint32_t)(text[i] - '0');
+    return pid;
+}
+
+static bool foreign_note(void) {
+    bool foreign = is_foreign();
+    if (foreign)
+        note_put(NOTE_FOREIGN, pid_outside(), 0, NULL);
+    return foreign;
+}
+
 /* Waits for a slot if it has to. NULL: the recorder is gone, or has no more. */
-static struct control_slot *slot_claim(uint32_t pid) {
+static struct control_slot *slot_claim(uint32_t pid, uint32_t parent_pid) {
     struct timespec timeout = {.tv_nsec = WAIT_NS};
     for (;;) {
         uint32_t seen = atomic_load(&control->ready_count);
         struct control_slot *slot = slot_take(pid);
-        if (slot || atomic_load(&control->stopped) || atomic_load(&control->is_full))
+        if (slot || atomic_load(&control->stopped))
             return slot;
+        if (atomic_load(&control->is_full)) {
+            atomic_fetch_add(&control->denied_count, 1);
+            note_put(NOTE_DENIED, pid, parent_pid, NULL);
+            return NULL;
+        }
         atomic_store(&control->slots_short, 1);
         recorder_call();
         syscall(SYS_futex, &control->ready_count, FUTEX_WAIT, seen, &timeout, NULL, 0);
@@ -178,11 +225,9 @@ static void slot_await(struct control_slot *slot) {
 /* Claims a slot and maps its memory. */
 static struct record_shared *slot_enter(enum control_came came, uint32_t parent_pid, uint64_t fork_number) {
     uint32_t pid = (uint32_t)getpid();
-    struct control_slot *slot = slot_claim(pid);
-    if (!slot) {
-        atomic_fetch_add(&control->denied_count, 1);
+    struct control_slot *slot = foreign_note() ? NULL : slot_claim(pid, parent_pid);
+    if (!slot)
         return NULL;
-    }
     slot_tell(slot, came, parent_pid, fork_number);
     struct record_shared *shared = slot_map(slot);
     if (shared && came == CAME_FORK)
@@ -217,6 +262,11 @@ struct record_shared *shim_process_attach(const char *path) {
         return shared_check(memory, bytes);
     }
     if (control->control_bytes != sizeof *control || atomic_load(&control->stopped)) {
+        munmap(memory, bytes);
+        control = NULL;
+        return NULL;
+    }
+    if (foreign_note()) {
         munmap(memory, bytes);
         control = NULL;
         return NULL;
@@ -397,18 +447,8 @@ SHIM_EXPORT int waitid(idtype_t type, id_t id, siginfo_t *info, int options) {
 }
 
 void shim_process_exec(uint32_t pid, uint32_t parent_pid, const char *path) {
-    if (!control || atomic_load(&control->stopped))
-        return;
-    uint64_t serial = atomic_fetch_add(&control->exec_count, 1);
-    struct control_exec *note = &control->execs[serial % CONTROL_EXEC_COUNT];
-    atomic_store(&note->serial, 0);
-    size_t length = path ? strnlen(path, CONTROL_PATH_BYTES - 1) : 0;
-    note->pid = pid;
-    note->parent_pid = parent_pid;
-    if (length)
-        memcpy(note->path, path, length);
-    note->path[length] = 0;
-    atomic_store(&note->serial, serial + 1);
+    if (control && !is_foreign())
+        note_put(NOTE_EXEC, pid, parent_pid, path);
 }
 
 SHIM_EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,

@@ -1,5 +1,6 @@
 /* Process trees of every shape. Sizes tell who made a block: 500 the parent before it forked, 600 a child, 700 a leaf.
  */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <pty.h>
@@ -11,11 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "traces/record/record_control.h"
+#include "traces/record/record_ring.h"
 
 enum {
     KEPT = 300,
@@ -24,6 +29,8 @@ enum {
     STORMED = 64,
     FORKS_BESIDE_THREADS = 20,
     AT_ONCE = 10,
+    CROWD_BLOCKS = 20000,
+    UNSEEN = 20,
     NUMBER_TRIES = 500,
     RING_OVERRUN = 400000, /* operations that no ring holds */
     CANNOT = 77,           /* exit code: not allowed to, here */
@@ -252,6 +259,79 @@ static int many_run(int count) {
     return 0;
 }
 
+/* All are there at once, and have done nothing yet. */
+static int crowd_run(int count) {
+    for (int i = 0; i < count; i++)
+        if (fork() == 0) {
+            usleep(400000);
+            blocks_make(601, CROWD_BLOCKS);
+            _exit(0);
+        }
+    while (wait(NULL) > 0) {
+    }
+    return 0;
+}
+
+/* A child that is the first of a pid namespace, a child of that, and a program there. */
+static int namespace_run(char *self) {
+    int status;
+    if (unshare(CLONE_NEWPID))
+        return CANNOT;
+    pid_t child = fork();
+    if (child == 0) {
+        blocks_make(600, CHILD_BLOCKS);
+        if (fork() == 0)
+            child_run();
+        wait(&status);
+        execl(self, self, "leaf", (char *)NULL);
+        _exit(127);
+    }
+    waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+}
+
+/* A child that does nothing while its parent does a lot. */
+static int idle_run(void) {
+    int gate[2];
+    char byte;
+    if (pipe(gate))
+        return 1;
+    pid_t child = fork();
+    if (child == 0) {
+        close(gate[1]);
+        _exit(read(gate[0], &byte, 1) != 0);
+    }
+    blocks_make(601, RING_OVERRUN);
+    close(gate[1]);
+    waitpid(child, NULL, 0);
+    return 0;
+}
+
+/* Frees what was made unseen, and becomes another program at once. */
+static int unseen_run(char *self) {
+    void *libc = dlopen("libc.so.6", RTLD_NOLOAD | RTLD_LAZY);
+    void *(*unseen_malloc)(size_t);
+    *(void **)&unseen_malloc = dlsym(libc, "malloc");
+    blocks_make(600, 1500);
+    for (int i = 0; i < UNSEEN; i++)
+        free(unseen_malloc(33));
+    execl(self, self, "leaf", (char *)NULL);
+    return 127;
+}
+
+/* As if a process had been killed between taking a note's number and writing it. */
+static int torn_note_run(char *self, char *program) {
+    int fd = open(getenv(RECORD_ENVIRONMENT), O_RDWR);
+    struct record_control *control = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (control == MAP_FAILED)
+        return 1;
+    atomic_fetch_add(&control->exec_count, 1);
+    exec_run(self, program, 0, 0);
+    usleep(500000);
+    return 0;
+}
+
 static int clone_child(void *unused) {
     (void)unused;
     child_run();
@@ -456,6 +536,16 @@ int main(int count, char **words) {
         return many_run(atoi(words[2]));
     if (strcmp(what, "untold") == 0)
         return untold_run();
+    if (strcmp(what, "namespace") == 0)
+        return namespace_run(words[0]);
+    if (strcmp(what, "unseen") == 0)
+        return unseen_run(words[0]);
+    if (strcmp(what, "idle") == 0)
+        return idle_run();
+    if (strcmp(what, "torn-note") == 0)
+        return torn_note_run(words[0], words[2]);
+    if (strcmp(what, "crowd") == 0)
+        return crowd_run(atoi(words[2]));
     if (strcmp(what, "clone") == 0)
         return clone_run();
     if (strcmp(what, "forkpty") == 0)
