@@ -214,6 +214,18 @@ static void beside_fork(void *ctx, struct recorded_process *parent, const struct
             cut_log_add(&fork->beside, record);
 }
 
+/* The child has become another program before it wanted anything of what it was born with: nobody of its number does.
+ */
+static bool fork_is_needless(const struct record_tree *tree, const struct tree_fork *fork) {
+    const struct recorded_process *child = fork->child;
+    if (fork->is_claimed || !child || child->state != PROCESS_RUNNING || child->came != TREE_EXEC)
+        return false;
+    for (const struct recorded_process *process = tree->processes; process; process = process->next)
+        if (process->pid == child->pid && (process->state == PROCESS_CLAIMING || process->state == PROCESS_AWAITING))
+            return false;
+    return true;
+}
+
 /* The child has a pid; when it has said nothing of itself so far, it is NAMED. */
 static enum err fork_name_child(struct record_tree *tree, struct tree_fork *fork, uint32_t pid, uint32_t parent_pid,
                                 struct diag *diag) {
@@ -231,16 +243,15 @@ static enum err fork_name_child(struct record_tree *tree, struct tree_fork *fork
     bool was_finished = is_new && pid_is_recent(tree, pid) && process_is_over(child); /* it has a row, or wants none */
     if (child->state == PROCESS_NAMED)
         child->came = was_finished ? TREE_EXEC : TREE_FORK;
-    if (child->state == PROCESS_RUNNING && process_find_first(tree, pid) == child) /* it is another program already */
+    if (fork_is_needless(tree, fork))
         fork_remove(tree, fork);
     return ERR_OK;
 }
 
-/* It has become another program before it wanted anything of what it was born with. */
-static void inheritance_drop(struct record_tree *tree, const struct recorded_process *child) {
+static void forks_drop_needless(struct record_tree *tree) {
     for (struct tree_fork *fork = tree->forks, *next; fork; fork = next) {
         next = fork->next;
-        if (fork->child == child)
+        if (fork_is_needless(tree, fork))
             fork_remove(tree, fork);
     }
 }
@@ -624,8 +635,8 @@ static void claim_hear(struct record_tree *tree, struct recorded_process *proces
     if (slot->claimed_ns > tree->start_ns && slot->claimed_ns <= clock_now_ns())
         process->begin_us = (slot->claimed_ns - tree->start_ns) / 1000;
     process->state = process->came == TREE_FORK ? PROCESS_AWAITING : PROCESS_RUNNING;
-    if (process->came == TREE_EXEC && process_find_first(tree, process->pid) == process)
-        inheritance_drop(tree, process);
+    if (process->came == TREE_EXEC)
+        forks_drop_needless(tree);
     if (!failure)
         return;
     process->state = PROCESS_RUNNING;
