@@ -68,6 +68,23 @@ static void a_child_begins_with_what_its_parent_had_in_order_of_birth(void **sta
     heard_clear(&child_heard);
 }
 
+static void events_that_make_no_sense_are_refused_with_the_reason(void **state) {
+    (void)state;
+    struct heard heard = {0};
+    struct diag diag = {0};
+    struct merged_record record = {.what = (uint64_t)RECORD_MALLOC << RECORD_KIND_SHIFT | 0x1000, .serial = 1};
+    struct namer *namer = heard_namer(&heard, true);
+    assert_int_equal(namer_put(namer, &record, &diag), ERR_CHILD);
+    assert_string_equal(diag.text, "the recorder's shared memory makes no sense: an event comes before the start of "
+                                   "its program");
+    heard_put(namer, RECORD_IMAGE, 0, 0, 1);
+    record.serial = 1u << EVENT_THREAD_BITS;
+    assert_int_equal(namer_put(namer, &record, &diag), ERR_LIMIT);
+    assert_non_null(strstr(diag.text, "threads"));
+    namer_destroy(namer);
+    heard_clear(&heard);
+}
+
 static void an_exec_before_the_first_event_inherits_nothing(void **state) {
     (void)state;
     struct heard heard = {0}, child_heard = {0};
@@ -220,6 +237,7 @@ static void births_of_any_size_are_put_into_order(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_child_begins_with_what_its_parent_had_in_order_of_birth),
+        cmocka_unit_test(events_that_make_no_sense_are_refused_with_the_reason),
         cmocka_unit_test(an_exec_before_the_first_event_inherits_nothing),
         cmocka_unit_test(a_restart_keeps_a_realloc_that_is_under_way),
         cmocka_unit_test(a_trace_begun_late_has_the_same_blocks_as_one_begun_early),

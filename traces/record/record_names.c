@@ -460,11 +460,11 @@ enum err namer_put(void *ctx, const struct merged_record *record, struct diag *d
         namer->now_ns = record->time_ns - namer->start_ns;
     if ((record->what >> RECORD_KIND_SHIFT & RECORD_KIND_MASK) == RECORD_IMAGE)
         return image_begin(namer, diag);
-    if (!namer->has_sink || record->serial >= THREAD_COUNT_MAX)
-        return diag_set(diag, namer->has_sink ? ERR_LIMIT : ERR_CHILD, NULL,
-                        namer->has_sink ? "the program has made more than 2^%d threads"
-                                        : "the recorder's shared memory makes no sense (2^%d)",
-                        EVENT_THREAD_BITS);
+    if (!namer->has_sink)
+        return diag_set(diag, ERR_CHILD, NULL,
+                        "the recorder's shared memory makes no sense: an event comes before the start of its program");
+    if (record->serial >= THREAD_COUNT_MAX)
+        return diag_set(diag, ERR_LIMIT, NULL, "the program has made more than 2^%d threads", EVENT_THREAD_BITS);
     if (threads_reserve(namer, record->serial))
         return diag_set(diag, ERR_NOMEM, NULL, "out of memory for thread %" PRIu32, record->serial);
     enum err err = ERR_OK;

@@ -258,8 +258,8 @@ static void thread_begin(struct shim_thread *thread) {
     thread->serial = atomic_fetch_add(&shim.shared->thread_serial, 1) + 1;
 }
 
-static __attribute__((noinline)) bool ring_open(struct shim_thread *thread, uint32_t level) {
-    int saved = errno;
+/* Claims a ring for that level. The thread's birth, if it is new, goes in first. */
+static bool ring_begin(struct shim_thread *thread, uint32_t level) {
     struct shim_ring *ring = &thread->rings[level];
     bool is_new = !thread->serial;
     if (is_new)
@@ -271,6 +271,15 @@ static __attribute__((noinline)) bool ring_open(struct shim_thread *thread, uint
         ring_context(ring, thread->serial);
     if (is_new && !(is_open ? record_write(ring, start, 0) : commons_write(thread->serial, start, 0)))
         is_open = false;
+    return is_open;
+}
+
+/* No handler's event may come between a thread's number and its birth: that of the image is the first of all. */
+static __attribute__((noinline)) bool ring_open(struct shim_thread *thread, uint32_t level) {
+    int saved = errno;
+    uint64_t mask = shim_signals_block();
+    bool is_open = ring_begin(thread, level);
+    shim_signals_restore(mask);
     errno = saved;
     return is_open;
 }
