@@ -179,8 +179,10 @@ static enum err tree_record(const struct record_follow *follow, struct trace_tre
     enum err err = tree_index_target_check(follow->path, diag);
     if (!err)
         err = record_tree_run(follow->options, &output, tree, report, diag);
-    if (!err)
-        err = list_save(follow, tree, diag);
+    if (!err || tree->process_count) { /* the traces of a recording that failed on the way are listed, too */
+        enum err saved = list_save(follow, tree, err ? NULL : diag);
+        err = err ? err : saved;
+    }
     if (!err && !report->trace_count)
         err = diag_set(diag, ERR_UNSUPPORTED, NULL, "no process left a trace; %s tells why", follow->path);
     return err;

@@ -41,6 +41,7 @@ struct forest {
     struct followed traces[TRACES_MAX];
     size_t count;
     size_t discarded_count;
+    size_t starve_at;       /* so many traces have begun: there is no more memory; 0 = there always is */
     bool keeps_nothing;     /* of traces that are cut */
     uint64_t fail_after;    /* events after which the sinks fail; 0 = never */
     const char *begin_file; /* the recorder stands still at the first trace until this is there; NULL: it does not */
@@ -82,6 +83,13 @@ static void recorder_stall(const char *file) {
         nanosleep(&pause, NULL);
 }
 
+static void memory_limit(rlim_t bytes) {
+    struct rlimit limit;
+    getrlimit(RLIMIT_AS, &limit);
+    limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+    setrlimit(RLIMIT_AS, &limit);
+}
+
 static enum err trace_begin(void *ctx, uint64_t pid, uint32_t image_number, void **out, struct event_sink *sink,
                             struct diag *diag) {
     struct forest *all = ctx;
@@ -95,7 +103,10 @@ static enum err trace_begin(void *ctx, uint64_t pid, uint32_t image_number, void
     *trace = (struct followed){.pid = pid, .image_number = image_number, .fail_after = all->fail_after};
     *sink = (struct event_sink){.ctx = trace, .put = events_follow};
     *out = trace;
-    return tracker_create(&trace->tracker);
+    enum err err = tracker_create(&trace->tracker);
+    if (all->count == all->starve_at)
+        memory_limit(1);
+    return err;
 }
 
 static enum err trace_finish(void *ctx, void *ended, const struct trace_info *info, bool is_cut, char **file,
@@ -637,6 +648,21 @@ static void rows_of_cut_traces_tell_what_is_in_their_files(void **state) {
     assert_cut_rows(true);
 }
 
+static void a_recorder_that_has_no_memory_left_keeps_what_it_has(void **state) {
+    (void)state;
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    skip();
+#endif
+    memset(&forest, 0, sizeof forest);
+    forest.starve_at = 1;
+    forest_run_bounded("many", "100", NULL, (struct record_options){0});
+    memory_limit(RLIM_INFINITY);
+    /* All processes may have come so early that there was memory for them, or be denied. */
+    assert_true(forest.err == ERR_NOMEM || forest.report.denied_count);
+    assert_int_equal(forest.report.wait_status, 0);
+    assert_true(trace_of(row_that_came(TREE_START, 0)->pid, 0)->size_counts[500] == KEPT);
+}
+
 /* The last test: who is not root does not get the limit back. */
 static void processes_beyond_the_descriptors_are_denied_and_the_others_whole(void **state) {
     (void)state;
@@ -702,6 +728,7 @@ int main(int count, char **arguments) {
         TREE_TEST(a_child_that_still_idles_at_the_end_is_not_said_to_have_made_no_call),
         TREE_TEST(a_note_that_was_never_finished_does_not_stop_those_after_it),
         TREE_TEST(rows_of_cut_traces_tell_what_is_in_their_files),
+        TREE_TEST(a_recorder_that_has_no_memory_left_keeps_what_it_has),
         TREE_TEST(processes_beyond_the_descriptors_are_denied_and_the_others_whole),
     };
     traced_begin(count, arguments);

@@ -1047,8 +1047,10 @@ static enum err tree_drain(struct record_tree *tree, struct diag *diag) {
     guard_release();
     if (!err && tree->bounds.stop)
         err = rest_drain(tree);
-    while (!err && tree->processes) /* those that run on */
-        err = process_finish(tree, tree->processes, diag);
+    while (tree->processes) { /* those that run on; after a failure, too: what they have stands */
+        enum err finished = process_finish(tree, tree->processes, err ? NULL : diag);
+        err = err ? err : finished;
+    }
     return err;
 }
 

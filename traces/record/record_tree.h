@@ -5,6 +5,9 @@
  * them all. A child of a fork begins with the live blocks of its parent as they were when it was born, an exec begins a
  * new trace with nothing. The recorder adopts orphans (PR_SET_CHILD_SUBREAPER), so that it hears how daemons end.
  *
+ * A pid may come again: what was learnt of it goes to the process that had it then, traces are numbered by pid. A
+ * process in another pid namespace is not recorded: its numbers, and those it tells of others, mean somebody else here.
+ *
  * A forked child begins with exactly what its parent had when it was copied, whatever the parent's other threads did
  * meanwhile (record_cut.h tells how that is known, and of the one block a thread may be about to take or give back). A
  * child made by a bare system call, which nobody announces, begins with what the parent had when the child made its
