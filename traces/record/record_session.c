@@ -33,8 +33,10 @@ static uint64_t ring_bytes_of(const struct record_options *options) {
 /* Sealed: whoever has the descriptor, and be it the program itself, would kill the recorder by cutting the file. */
 enum err session_memory_create(const char *name, uint64_t bytes, int *fd, void **memory, struct diag *diag) {
     int made = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (made < 0)
-        return diag_errno(diag, ERR_IO, NULL, "cannot make shared memory");
+    if (made < 0) {
+        diag_errno(diag, ERR_IO, NULL, "cannot make shared memory");
+        return ERR_IO;
+    }
     void *mapped = MAP_FAILED;
     if (ftruncate(made, (off_t)bytes) == 0 && fcntl(made, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
         mapped = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, made, 0);
@@ -56,8 +58,8 @@ enum err session_create(const struct record_options *options, struct record_sess
     uint32_t ring_count = options->ring_count ? options->ring_count : RECORD_RING_COUNT_DEFAULT;
     uint64_t ring_bytes = ring_bytes_of(options);
     uint64_t bytes = record_header_bytes() + ring_count * ring_bytes;
-    int fd;
-    void *memory;
+    int fd = -1;
+    void *memory = NULL;
     enum err err = session_memory_create("mmreplay-record", bytes, &fd, &memory, diag);
     if (err)
         return err;

@@ -25,7 +25,7 @@ static uint64_t pid_namespace(void) {
 }
 
 static enum err control_create(struct slots *slots, struct diag *diag) {
-    void *memory;
+    void *memory = NULL;
     enum err err = session_memory_create("mmreplay-control", sizeof *slots->control, &slots->fd, &memory, diag);
     if (err)
         return err;

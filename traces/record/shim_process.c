@@ -134,7 +134,7 @@ static struct control_slot *slot_take(uint32_t pid) {
 }
 
 static void note_put(enum control_note what, uint32_t pid, uint32_t parent_pid, const char *path) {
-    if (atomic_load(&control->stopped))
+    if (!control || atomic_load(&control->stopped))
         return;
     uint64_t serial = atomic_fetch_add(&control->exec_count, 1);
     struct control_exec *note = &control->execs[serial % CONTROL_EXEC_COUNT];
