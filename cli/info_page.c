@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/bars.h"
+#include "cli/message.h"
 
 enum { LINE_BYTES = 1024, BAR_CELLS_MIN = 4 };
 
@@ -133,4 +134,12 @@ enum err info_table_end(struct info_table *table) {
         text_table_print(table->table, table->page->width, stdout);
     text_table_destroy(table->table);
     return table->err;
+}
+
+void info_row_print(const char *label, const char *text) {
+    if (!text || !*text)
+        return;
+    printf("  %-14s ", label);
+    shown_print(text);
+    putchar('\n');
 }

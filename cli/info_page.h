@@ -82,4 +82,7 @@ void info_table_head(struct info_table *table, const char *const *heads);
 /** Prints and destroys the table. @return the first fault, ERR_NOMEM. */
 enum err info_table_end(struct info_table *table);
 
+/** A line of a label and a text as it can be shown; nothing where there is no text. */
+void info_row_print(const char *label, const char *text);
+
 #endif

@@ -11,14 +11,6 @@
 
 enum { LINE_BYTES = 1024 };
 
-static void text_row(const char *label, const char *text) {
-    if (!text || !*text)
-        return;
-    printf("  %-14s ", label);
-    shown_print(text);
-    putchar('\n');
-}
-
 static void wrapped_row(const char *label, const char *text, size_t width) {
     char lead[64];
     char *copy = text && *text ? strdup(text) : NULL;
@@ -31,7 +23,7 @@ static void wrapped_row(const char *label, const char *text, size_t width) {
 
 static void count_row(const char *label, uint64_t count) {
     char text[UNITS_TEXT_BYTES];
-    text_row(label, units_format_count(count, text));
+    info_row_print(label, units_format_count(count, text));
 }
 
 static void share_row(const char *label, uint64_t count, uint64_t whole) {
@@ -79,13 +71,13 @@ void info_text_head(const struct trace_info *info, const struct trace_summary *s
     putchar('\n');
     wrapped_row("what", info->description, page->width);
     wrapped_row("command", info->program_command, page->width);
-    text_row("version", info->program_version);
-    text_row("interpreter", info->program_interpreter);
-    text_row("captured", info->capture_date);
-    text_row("cpu", info->capture_cpu);
-    text_row("kernel", info->capture_kernel);
-    text_row("libc", info->capture_libc);
-    text_row("ended", info->capture_end);
+    info_row_print("version", info->program_version);
+    info_row_print("interpreter", info->program_interpreter);
+    info_row_print("captured", info->capture_date);
+    info_row_print("cpu", info->capture_cpu);
+    info_row_print("kernel", info->capture_kernel);
+    info_row_print("libc", info->capture_libc);
+    info_row_print("ended", info->capture_end);
     arenas_line(info, page);
     if (info->capture_lost_count)
         count_row("events lost", info->capture_lost_count);
@@ -114,8 +106,8 @@ void info_text_summary(const struct trace_summary *summary) {
     count_row("threads", summary->thread_count);
     bytes_row("live peak", summary->live_peak_bytes, summary->live_peak_blocks);
     bytes_row("live at end", summary->live_end_bytes, summary->live_end_blocks);
-    text_row("requested", units_format_bytes(summary->requested_bytes, text));
-    text_row("largest", units_format_bytes(summary->largest_request_bytes, text));
+    info_row_print("requested", units_format_bytes(summary->requested_bytes, text));
+    info_row_print("largest", units_format_bytes(summary->largest_request_bytes, text));
 }
 
 enum err info_text_analysis(const struct analysis_result *result, const struct info_page *page) {

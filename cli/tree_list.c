@@ -5,18 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/info_page.h"
 #include "cli/message.h"
 #include "core/base/units.h"
 #include "formats/native_reader.h"
 #include "formats/tree_index.h"
-
-static void text_row(const char *label, const char *text) {
-    if (!text || !*text)
-        return;
-    printf("  %-14s ", label);
-    shown_print(text);
-    putchar('\n');
-}
 
 enum { FILE_WIDTH_MAX = 40, END_WIDTH_MAX = 24 };
 
@@ -80,10 +73,10 @@ void tree_list_print(const struct trace_tree *tree) {
     shown_print(tree->name);
     printf(": a process tree, %s trace%s in a list of %s\n", units_format_count(totals.trace_count, traces),
            units_plural(totals.trace_count), units_format_count(tree->process_count, processes));
-    text_row("command", tree->command);
-    text_row("captured", tree->date);
-    text_row("events", units_format_count(totals.event_count, events));
-    text_row("lost", units_format_count(totals.lost_count, lost));
+    info_row_print("command", tree->command);
+    info_row_print("captured", tree->date);
+    info_row_print("events", units_format_count(totals.event_count, events));
+    info_row_print("lost", units_format_count(totals.lost_count, lost));
     printf("\n%9s %9s  %-5s %9s %9s %14s %11s  %-*s  %-*s  %s\n", "pid", "parent", "came", "began", "lived", "events",
            "inherited", (int)totals.file_width, "trace", (int)totals.end_width, "end", "command");
     for (size_t i = 0; i < tree->process_count; i++)

@@ -55,14 +55,19 @@ PY
     [ "$(printf '%s\n' "$errors" | wc -l)" -eq 1 ]
 }
 
-@test "replay ends by the signal that interrupted it, with what it has" {
-    "$MMREPLAY" replay work.yaml -n 5000 >out.txt 2>err.txt &
-    pid=$!
-    for _ in $(seq 100); do # until a worker runs
-        [ -n "$(cat /proc/$pid/task/$pid/children 2>/dev/null)" ] && break
+# worker_await PID: until the command has a worker that replays.
+worker_await() {
+    for _ in $(seq 100); do
+        [ -n "$(cat "/proc/$1/task/$1/children" 2>/dev/null)" ] && break
         sleep 0.05
     done
     sleep 0.5
+}
+
+@test "replay ends by the signal that interrupted it, with what it has" {
+    "$MMREPLAY" replay work.yaml -n 5000 >out.txt 2>err.txt &
+    pid=$!
+    worker_await $pid
     kill -TERM $pid
     status=0
     wait $pid || status=$?
@@ -75,11 +80,7 @@ PY
     mkdir out
     "$MMREPLAY" replay work.yaml -n 5000 --json out/result.json >out.txt 2>err.txt &
     pid=$!
-    for _ in $(seq 100); do # until a worker runs
-        [ -n "$(cat /proc/$pid/task/$pid/children 2>/dev/null)" ] && break
-        sleep 0.05
-    done
-    sleep 0.5
+    worker_await $pid
     rm -r out
     kill -TERM $pid
     status=0
